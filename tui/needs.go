@@ -1,0 +1,86 @@
+// Package tui is the terminal program: one screen a file, a root that only
+// routes.
+package tui
+
+import (
+	"context"
+	"time"
+
+	"mailwhy/engine"
+	"mailwhy/engine/exception"
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+)
+
+// Searcher finds messages.
+type Searcher interface {
+	Page(ctx context.Context, q index.Query, after index.Cursor, limit int) (index.Page, error)
+	Get(ctx context.Context, id string) (mail.Message, error)
+	Count(ctx context.Context, q index.Query) (index.Total, error)
+	Histogram(ctx context.Context, q index.Query, n int) ([]index.Bucket, error)
+	Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error)
+	// Changed returns a channel closed when messages were added or changed.
+	Changed() <-chan struct{}
+}
+
+// Explainer replays. Both methods are cheap (microseconds to a few
+// milliseconds) but are called in a tea.Cmd all the same.
+type Explainer interface {
+	// Why is the whole trace: as of the message, with verdict_now, agreement
+	// and remedies.
+	Why(m mail.Message) engine.Trace
+	// Verdict is the short answer for a row, with the name of its policy.
+	Verdict(m mail.Message) (engine.Verdict, engine.Agreement)
+	// Policy finds a policy by id in the set in force now.
+	Policy(id string) (engine.Policy, bool)
+	// PolicyChanged returns a channel closed when the policy file or the
+	// exceptions change.
+	PolicyChanged() <-chan struct{}
+}
+
+// Excepter makes and unmakes exceptions as the session's user.
+type Excepter interface {
+	Propose(ctx context.Context, p exception.Proposal) (exception.Draft, error)
+	Create(ctx context.Context, p exception.Proposal) (exception.Exception, error)
+	Revoke(ctx context.Context, id int, reason string) (exception.Exception, error)
+	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
+	List() []exception.Exception
+}
+
+// SourceLister tells how the logs are read.
+type SourceLister interface{ Sources() []SourceStatus }
+
+// SourceStatus is the health of one log.
+type SourceStatus struct {
+	Path         string
+	Format       string // "" = not known yet
+	Lines        int64
+	Behind       int64 // bytes not read yet
+	Lag          time.Duration
+	LastLine     time.Time
+	Unrecognised int64           // lines that look like failures and were not understood
+	Samples      []mail.Evidence // the newest of those
+	Rotated      time.Time
+	Problem      string // a sentence; "" = well
+}
+
+// Options is all a session needs. The index may still be opening: Open is
+// called once in a tea.Cmd and everything else only after it returned nil.
+type Options struct {
+	Open     func(ctx context.Context) (Services, error)
+	Now      func() time.Time
+	Location *time.Location // of the session; nil = UTC
+	Environ  []string       // of the session's terminal: TERM, NO_COLOR, COLORTERM, LANG, TMUX
+	User     exception.Actor
+	Query    string // shown at start; "" = since:7d
+	Dark     bool   // background of the theme
+	ASCII    bool   // no glyph beyond ASCII
+}
+
+// Services is what Open returns.
+type Services struct {
+	Searcher  Searcher
+	Explainer Explainer
+	Excepter  Excepter
+	Sources   SourceLister
+}

@@ -105,8 +105,9 @@ func (f *postfix) envelope(c *clock, line []byte, e *envelope) int {
 	return max(n, 1)
 }
 
-// setHead remembers the start of a line, except where it does not end before
-// the tag: RFC 5424 has process id and message id in between.
+// setHead remembers the start of a line that another line of the same second
+// and host shares. Without a host, or in RFC 5424, which has the tag in the
+// middle, it would also fit lines that are built otherwise.
 func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 	h := &f.head
 	if h.stream != s || h.gateway != string(e.host) || len(f.key) == 0 {
@@ -118,7 +119,7 @@ func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 		f.key = append(append(f.key, e.host...), 0)
 	}
 	h.stream, h.ms, h.text = s, e.ms, h.text[:0]
-	if len(start) > 1 && start[0] != '<' {
+	if len(e.host) > 0 && start[0] != '<' {
 		h.text = append(h.text, start...)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"mailwhy/engine/mail"
 )
@@ -24,6 +25,7 @@ type postfix struct {
 
 	key  []byte // of the line being read, up to the queue id
 	head postfixHead
+	now  postfixLine // the line being read; kept here so that it costs no allocation
 }
 
 // postfixHead is the stamp and host of the newest line. Lines of the same
@@ -65,7 +67,9 @@ func (f *postfix) detect(line []byte) bool {
 
 // line reads one line: envelope, then what the daemon said.
 func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
-	var e envelope
+	l := &f.now
+	*l = postfixLine{s: s, offset: offset, raw: line}
+	e := &l.e
 	h := &f.head
 	if h.stream == s && len(h.text) > 0 && bytes.HasPrefix(line, h.text) {
 		e.ms = h.ms
@@ -73,19 +77,19 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 			return false
 		}
 	} else {
-		n := f.envelope(&s.clock, line, &e)
+		n := f.envelope(&s.clock, line, e)
 		if n == 0 {
 			if !bareBody(line) && (s.pinned != f || isOtherTag(e.tag)) {
 				return false
 			}
-			e = envelope{body: line}
+			*e = envelope{body: line}
 		}
-		f.setHead(s, line[:n], &e)
+		f.setHead(s, line[:n], e)
 	}
 	if e.ms != 0 {
 		s.seen(e.ms)
 	}
-	f.body(s, offset, line, &e)
+	f.body(l)
 	return true
 }
 
@@ -117,6 +121,7 @@ func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 			f.key = append(f.key, s.source.ID...)
 		}
 		f.key = append(append(f.key, e.host...), 0)
+		f.key = slices.Grow(f.key, 256) // room for what transactionKey and sessionKey add
 	}
 	h.stream, h.ms, h.text = s, e.ms, h.text[:0]
 	if len(e.host) > 0 && start[0] != '<' {
@@ -200,29 +205,28 @@ type postfixLine struct {
 	s      *Stream
 	offset int64
 	raw    []byte
-	e      *envelope
+	e      envelope
 }
 
 // body sends what a daemon said to whom it concerns. The most frequent lines
 // are told apart by few bytes.
-func (f *postfix) body(s *Stream, offset int64, line []byte, e *envelope) {
-	b := e.body
+func (f *postfix) body(l *postfixLine) {
+	b := l.e.body
 	if bytes.HasPrefix(b, []byte("connect from ")) {
 		return
 	}
-	l := postfixLine{s, offset, line, e}
 	if bytes.HasPrefix(b, []byte("disconnect from ")) {
-		f.endSession(&l)
+		f.endSession(l)
 		return
 	}
 	id, rest, ok := queueID(b)
 	switch {
 	case !ok:
-		f.unnumbered(&l)
+		f.unnumbered(l)
 	case string(id) == noQueue:
-		f.unqueued(&l, rest)
+		f.unqueued(l, rest)
 	default:
-		f.queued(&l, id, rest)
+		f.queued(l, id, rest)
 	}
 }
 

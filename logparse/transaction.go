@@ -124,7 +124,7 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{}
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 384)}
 	}
 	t.key, t.born = string(key), unixMilli
 	o.byKey[t.key] = t

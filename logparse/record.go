@@ -64,17 +64,10 @@ func (r *record) cite(e mail.Evidence) {
 			return
 		}
 	}
-	if len(r.Evidence) >= maxEvidence {
-		r.Evidence = slices.Delete(r.Evidence, headEvidence, headEvidence+1)
+	if len(r.Evidence) >= maxEvidence { // a new slice: the old one was given out
+		r.Evidence = slices.Concat(r.Evidence[:headEvidence], r.Evidence[headEvidence+1:])
 	}
 	r.Evidence = append(r.Evidence, e)
-}
-
-// message is the newest state, with evidence of its own.
-func (r *record) message() mail.Message {
-	m := r.Message
-	m.Evidence = slices.Clone(m.Evidence)
-	return m
 }
 
 // unixTime is the time of a stamp; 0, a line without stamp, is the zero time.

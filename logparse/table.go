@@ -11,21 +11,28 @@ import (
 // nothing.
 type table struct {
 	seed  maphash.Seed
-	slots []*transaction // a power of two
+	slots []slot // a power of two
 	n     int
 }
 
+// slot has the hash beside the transaction, so that a probe reads no memory
+// but the table's until it has found it.
+type slot struct {
+	hash uint64
+	t    *transaction // nil = free
+}
+
 func newTable() table {
-	return table{seed: maphash.MakeSeed(), slots: make([]*transaction, 256)}
+	return table{seed: maphash.MakeSeed(), slots: make([]slot, 256)}
 }
 
 func (t *table) get(key []byte) *transaction {
 	hash := maphash.Bytes(t.seed, key)
 	mask := uint64(len(t.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
-		x := t.slots[i]
-		if x == nil || x.hash == hash && bytes.Equal(x.key, key) {
-			return x
+		s := &t.slots[i]
+		if s.t == nil || s.hash == hash && bytes.Equal(s.t.key, key) {
+			return s.t
 		}
 	}
 }
@@ -36,10 +43,10 @@ func (t *table) put(x *transaction) {
 	t.n++
 	if t.n*2 > len(t.slots) {
 		old := t.slots
-		t.slots = make([]*transaction, 2*len(old))
+		t.slots = make([]slot, 2*len(old))
 		for _, o := range old {
-			if o != nil {
-				t.insert(o)
+			if o.t != nil {
+				t.insert(o.t)
 			}
 		}
 	}
@@ -49,10 +56,10 @@ func (t *table) put(x *transaction) {
 func (t *table) insert(x *transaction) {
 	mask := uint64(len(t.slots) - 1)
 	i := x.hash & mask
-	for t.slots[i] != nil {
+	for t.slots[i].t != nil {
 		i = (i + 1) & mask
 	}
-	t.slots[i] = x
+	t.slots[i] = slot{x.hash, x}
 }
 
 // delete removes a transaction that is in the table, and moves those behind it
@@ -60,14 +67,14 @@ func (t *table) insert(x *transaction) {
 func (t *table) delete(x *transaction) {
 	mask := uint64(len(t.slots) - 1)
 	i := x.hash & mask
-	for t.slots[i] != x {
+	for t.slots[i].t != x {
 		i = (i + 1) & mask
 	}
 	t.n--
 	for j := i; ; {
 		j = (j + 1) & mask
 		next := t.slots[j]
-		if next == nil {
+		if next.t == nil {
 			break
 		}
 		if home := next.hash & mask; (j-home)&mask >= (j-i)&mask {
@@ -75,5 +82,5 @@ func (t *table) delete(x *transaction) {
 			i = j
 		}
 	}
-	t.slots[i] = nil
+	t.slots[i] = slot{}
 }

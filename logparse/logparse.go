@@ -52,6 +52,7 @@ type Parser struct {
 	streams map[string]*Stream
 	order   []*Stream // as they were opened; kept lines name their stream by index
 	changed []*record
+	lone    []*record // drained, to be used again
 }
 
 // NewParser returns an empty parser.
@@ -68,7 +69,7 @@ func (p *Parser) reset() {
 	p.formats = newFormats(p)
 	p.open = newTransactions(p.opts.Open)
 	p.streams, p.order = map[string]*Stream{}, nil
-	p.changed = nil
+	p.changed, p.lone = nil, nil
 }
 
 // Open starts or goes on with a source: one that was open before, or that
@@ -111,6 +112,10 @@ func (p *Parser) Drain(emit func(mail.Message)) {
 		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
 		emit(r.Message)
 		p.changed[i] = nil
+		if r.lone {
+			*r = record{lone: true}
+			p.lone = append(p.lone, r)
+		}
 	}
 	p.changed = p.changed[:0]
 }

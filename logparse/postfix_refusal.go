@@ -87,7 +87,7 @@ func (f *postfix) failedText(r *record, l *postfixLine, whole string) {
 }
 
 func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outcome, whole, body string) {
-	r := &record{}
+	r := f.p.loneRecord()
 	readRefusal(&r.Message, verb, body[len(verb)+2:])
 	if outcome != "" {
 		r.Outcome = outcome

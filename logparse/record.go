@@ -21,6 +21,18 @@ const (
 type record struct {
 	mail.Message
 	listed bool // stands in Parser.changed
+	lone   bool // belongs to no transaction: no line can change it after this one
+}
+
+// loneRecord returns a record for a message that one line tells all about.
+// Drain takes it back.
+func (p *Parser) loneRecord() *record {
+	if n := len(p.lone); n > 0 {
+		r := p.lone[n-1]
+		p.lone = p.lone[:n-1]
+		return r
+	}
+	return &record{lone: true}
 }
 
 // failed notes a failing line of r at unixMilli: the first gives the message

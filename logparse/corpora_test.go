@@ -56,14 +56,23 @@ var later = map[mail.Outcome][]mail.Outcome{
 	mail.Rejected: {mail.Delivered, mail.Deferred, mail.Bounced},
 }
 
-// notMessages are lines of failing sessions and of local trouble that are not
-// read as a failed message, and why.
+// notMessages are lines that speak of refusals, failing sessions and local
+// trouble but are not read as a failed message, and why.
 var notMessages = []struct {
 	line   *regexp.Regexp
 	reason string
 }{
 	{regexp.MustCompile(`: reject_warning: `), "the restriction was only tried out: the message was accepted"},
-	{regexp.MustCompile(`: (filter|prepend|replace|redirect|info|warning): `), "the message went on"},
+	{regexp.MustCompile(`\]: [0-9A-Za-z]+: (filter|prepend|replace|redirect|info|warning): `), "the message went on"},
+	{regexp.MustCompile(`\]: [0-9A-Za-z]+: host \S+ (said|refused to talk to me): `), "one of several hosts of a delivery: the status= line says what came of it"},
+	{regexp.MustCompile(`\]: [0-9A-Za-z]+: (lost connection|conversation) with `), "one of several hosts of a delivery: the status= line says what came of it"},
+	{regexp.MustCompile(`postscreen\[\d+\]: (PREGREET|HANGUP|DNSBL rank|COMMAND (TIME|COUNT|LENGTH) LIMIT|BLACKLISTED|DENYLISTED|NON-SMTP COMMAND|BARE NEWLINE) `),
+		"a test that failed: whether that refuses is configuration, and a refusal has its own NOQUEUE line"},
+	{regexp.MustCompile(`: (NOQUEUE: )?(lost connection|timeout|too many errors) after `), "the session ended; no message was refused by it that has no line of its own"},
+	{regexp.MustCompile(`: improper command pipelining after `), "the client's manners: what is refused has its own line"},
+	{regexp.MustCompile(`: warning: .*rate limit exceeded: `), "the client is refused at connect by anvil, before it named a message"},
+	{regexp.MustCompile(`: warning: .*(lookup failure|Search error|not enough free space)`), "the refusal it causes has its own line, with 451 or 452"},
+	{regexp.MustCompile(`: warning: (hostname \S+ does not resolve|\S+: address not listed|.*SASL .* authentication failed)`), "about the client, not about a message"},
 }
 
 // TestCensus reads every Postfix corpus and asks that each failing line stands
@@ -107,6 +116,12 @@ func census(t *testing.T, path string) {
 	eachLine(data, func(offset int64, line []byte) {
 		for _, except := range notMessages {
 			if except.line.Match(line) {
+				counts[except.line.String()]++
+				for _, m := range cited[offset] {
+					if m.Subject == "" { // a header check that only logs tells the subject
+						t.Errorf("%q is evidence of message %s, but %s", line, m.ID, except.reason)
+					}
+				}
 				return
 			}
 		}

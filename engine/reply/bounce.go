@@ -6,39 +6,63 @@ import (
 	"strings"
 )
 
+// notice is what a delivery status notification says of one recipient.
+type notice struct {
+	action, status string
+	words          string // of the Diagnostic-Code, without its type
+	recipient      bool
+}
+
 // diagnostic reads the fields of a delivery status notification (RFC 3464):
-// the first Diagnostic-Code, or a Status where there is none. A diagnostic
-// without a reply is the words of the server that wrote the report.
+// those of the first recipient that failed, or of the first there is. A
+// diagnostic without a reply is the words of the server that wrote the report.
 func diagnostic(text string) (r found, ok bool) {
-	status := ""
+	n, ok := firstNotice(text)
+	if !ok {
+		return found{}, false
+	}
+	if r, ok = reply(n.words); !ok {
+		r = found{text: tidy(n.words), enhanced: enhancedIn(n.words)}
+	}
+	if r.enhanced == "" && r.code == 0 {
+		r.enhanced = n.status
+	}
+	return r, true
+}
+
+func firstNotice(text string) (best notice, ok bool) {
+	var n notice
+	done := func() {
+		if n.words != "" || n.status != "" && n.recipient {
+			if !ok || best.action != "failed" && n.action == "failed" {
+				best, ok = n, true
+			}
+		}
+		n = notice{}
+	}
 	for _, f := range fieldsOf(text) {
+		if f == "" {
+			done()
+			continue
+		}
 		name, value, _ := strings.Cut(f, ":")
 		value = strings.TrimSpace(value)
 		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "final-recipient":
+			n.recipient = true
+		case "action":
+			n.action = strings.ToLower(value)
 		case "status":
-			if status == "" {
-				status = enhancedIn(value)
-			}
+			n.status = enhancedIn(value)
 		case "diagnostic-code":
-			if ok {
-				continue
-			}
-			_, words, cut := strings.Cut(value, ";")
-			if !cut {
-				words = value
-			}
-			if r, ok = reply(strings.TrimSpace(words)); !ok {
-				r, ok = found{text: tidy(words), enhanced: enhancedIn(words)}, strings.TrimSpace(words) != ""
+			n.words = value
+			if _, words, cut := strings.Cut(value, ";"); cut {
+				n.words = strings.TrimSpace(words)
 			}
 		}
 	}
-	if ok && r.enhanced == "" && r.code == 0 {
-		r.enhanced = status
-	}
-	if !ok && status != "" && strings.Contains(strings.ToLower(text), "final-recipient:") {
-		return found{enhanced: status}, true
-	}
-	return r, ok
+	done()
+	return best, ok
 }
 
 // fieldsOf gives the "Name: value" lines of a text with their folded lines.
@@ -99,6 +123,7 @@ func mimecastFields(text string) (r found, ok bool) {
 		r = inner
 	} else {
 		r = found{text: tidy(info), enhanced: enhancedIn(info)}
+		r.text = strings.TrimSpace(strings.TrimPrefix(r.text, r.enhanced))
 	}
 	if r.code == 0 && code >= 200 && code < 600 {
 		r.code = code

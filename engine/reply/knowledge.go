@@ -95,12 +95,13 @@ func (b *Base) add(name string, data []byte) error {
 			Code    string `yaml:"code"`
 			Meaning string `yaml:"meaning"`
 			Side    string `yaml:"side"`
+			Layer   string `yaml:"layer"`
 		}
 		if err := d.Decode(&rows); err != nil {
 			return err
 		}
 		for _, r := range rows {
-			b.status[strings.TrimPrefix(r.Code, "x.")] = Row{Meaning: r.Meaning, Side: r.Side, Source: "RFC 3463 and the registry of RFC 5248, " + r.Code}
+			b.status[strings.TrimPrefix(r.Code, "x.")] = Row{Meaning: r.Meaning, Side: r.Side, Layer: r.Layer, Source: "RFC 3463 and the registry of RFC 5248, " + r.Code}
 		}
 		return nil
 	}

@@ -12,13 +12,14 @@ import (
 )
 
 // plain gives the readable text of what was pasted: the parts of a bounce that
-// say why (never the message it returns), without HTML, with Unix line ends.
+// say why (never the message it returns), without HTML, with Unix line ends. A line end that a log wrote
+// as \n is one too.
 func plain(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if parts, ok := parts(text); ok {
 		text = parts
 	}
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(text)
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "", `\n`, "\n").Replace(text)
 	if lower := strings.ToLower(text); strings.Contains(lower, "</") || strings.Contains(lower, "<br") || strings.Contains(lower, "<p>") {
 		text = withoutTags(text)
 	}

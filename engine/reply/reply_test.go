@@ -110,9 +110,9 @@ func TestExplain(t *testing.T) {
 	f("450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.1]", 450, "4.7.25", "dns_authentication", DNS, "reverse name")
 
 	// Codes alone.
-	f("5.1.1", 0, "5.1.1", "", Them, "does not exist")
-	f("550 5.7.29 something new", 550, "5.7.29", "", Them, "ARC")
-	f("(#4.4.5)", 0, "4.4.5", "", Us, "congested")
+	f("5.1.1", 0, "5.1.1", "recipient", Them, "does not exist")
+	f("550 5.7.29 something new", 550, "5.7.29", "dns_authentication", Them, "ARC")
+	f("(#4.4.5)", 0, "4.4.5", "delivery", Us, "congested")
 }
 
 func TestExplainUnknown(t *testing.T) {
@@ -148,13 +148,14 @@ func TestInnermost(t *testing.T) {
 	f("** bob@b.test R=dnslookup T=remote_smtp: SMTP error from remote mail server after RCPT TO:<bob@b.test>: host mx.b.test [192.0.2.1]: 550 Unknown user", 550, "", "Unknown user")
 	f("550-5.1.1 The email account that you tried to reach does not exist. Please try\r\n550-5.1.1 double-checking it\r\n550 5.1.1 https://support.google.com/mail/?p=NoSuchUser x - gsmtp\r\n",
 		550, "5.1.1", "The email account that you tried to reach does not exist. Please try double-checking it https://support.google.com/mail/?p=NoSuchUser x - gsmtp")
+	f(`host mx.b.test [192.0.2.1]: 550-Your message was refused\n550-for a reason\n550 of ours`, 550, "", "Your message was refused for a reason of ours")
 	f("dsn=4.4.1, status=deferred (connect to 127.0.0.1[127.0.0.1]:2699: Connection refused)", 0, "4.4.1", "connect to 127.0.0.1[127.0.0.1]:2699: Connection refused")
 	f("rejected RCPT <p@e.test>: Greylisted, please try again in 450 seconds", 0, "", "Greylisted, please try again in 450 seconds")
 	f("550 #5.1.0 Address rejected.", 550, "5.1.0", "Address rejected.")
 	f("550 sorry, no mailbox here by that name (#5.1.1)", 550, "5.1.1", "sorry, no mailbox here by that name (#5.1.1)")
 	f("aCode=x|RejType=\"Invalid Recipient Address\"|RejCode=550|RejInfo=\"Invalid Recipient\"", 550, "", "Invalid Recipient")
 	f(`{"rejectionCode":"550","rejectionInfo":"5.4.1 Recipient address rejected: Access denied","rejectionType":"Recipient email address is possibly incorrect"}`,
-		550, "5.4.1", "5.4.1 Recipient address rejected: Access denied")
+		550, "5.4.1", "Recipient address rejected: Access denied")
 }
 
 func TestToken(t *testing.T) {

@@ -65,6 +65,9 @@ func firstNotice(text string) (best notice, ok bool) {
 	return best, ok
 }
 
+// longestField is how much of a folded field is read, in bytes.
+const longestField = 8 << 10
+
 // fieldsOf gives the "Name: value" lines of a text with their folded lines.
 func fieldsOf(text string) []string {
 	var fields []string
@@ -74,7 +77,9 @@ func fieldsOf(text string) []string {
 		case strings.TrimSpace(line) == "":
 			fields = append(fields, "")
 		case (line[0] == ' ' || line[0] == '\t') && len(fields) > 0 && fields[len(fields)-1] != "":
-			fields[len(fields)-1] += " " + strings.TrimSpace(line)
+			if last := &fields[len(fields)-1]; len(*last) < longestField {
+				*last += " " + strings.TrimSpace(line)
+			}
 		default:
 			fields = append(fields, line)
 		}
@@ -139,7 +144,7 @@ func mimecastFields(text string) (r found, ok bool) {
 // its reply: letters, digits, - and _, then a region such as us32.
 func token(text string) string {
 	for at := strings.LastIndexByte(text, '['); at >= 0; at = strings.LastIndexByte(text[:at], '[') {
-		end := strings.IndexByte(text[at:], ']')
+		end := strings.IndexByte(text[at:min(len(text), at+longestToken)], ']')
 		if end < 0 {
 			continue
 		}
@@ -151,6 +156,9 @@ func token(text string) string {
 	}
 	return ""
 }
+
+// longestToken is the length a token cannot exceed, with its brackets.
+const longestToken = 80
 
 const tokenLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

@@ -127,19 +127,22 @@ func reply(text string) (r found, ok bool) {
 	return r, true
 }
 
+// nearby is how far around a code rankOf looks, in bytes.
+const nearby = 40
+
 // rankOf tells how much a match looks like a reply: 3 with an enhanced code of
 // its class, 2 where a reply is expected, 1 anywhere before a word, 0 never.
 func rankOf(text string, m []int) int {
-	code, after := text[m[2]:m[3]], text[m[1]:]
+	code, after := text[m[2]:m[3]], text[m[1]:min(len(text), m[1]+nearby)]
 	if m[6] >= 0 {
 		if text[m[6]] == code[0] {
 			return 3
 		}
 		return 0
 	}
-	before := strings.TrimRight(text[:m[2]], " ")
+	before := strings.TrimRight(text[max(0, m[2]-nearby):m[2]], " ")
 	switch {
-	case strings.TrimSpace(before) == "", strings.HasSuffix(before, "\n"), strings.HasSuffix(before, ":"), strings.HasSuffix(before, ";"),
+	case m[2] < nearby && strings.TrimSpace(before) == "", strings.HasSuffix(before, "\n"), strings.HasSuffix(before, ":"), strings.HasSuffix(before, ";"),
 		strings.HasSuffix(before, "'"), strings.HasSuffix(before, `"`), strings.HasSuffix(before, ">"):
 		return 2
 	}
@@ -259,6 +262,9 @@ func enhancedIn(text string) string {
 // tidy makes one line of a reply's text and takes off what a log or a bounce
 // put behind it.
 func tidy(s string) string {
+	if len(s) > 8*longestReply {
+		s = strings.ToValidUTF8(s[:8*longestReply], "")
+	}
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError {
 			return ' '

@@ -19,11 +19,14 @@ func plain(text string) string {
 	if parts, ok := parts(text); ok {
 		text = parts
 	}
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "", `\n`, "\n").Replace(text)
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(text)
+	if !strings.Contains(text, "{") { // in JSON it is an escape
+		text = strings.ReplaceAll(text, `\n`, "\n")
+	}
 	if lower := strings.ToLower(text); strings.Contains(lower, "</") || strings.Contains(lower, "<br") || strings.Contains(lower, "<p>") {
 		text = withoutTags(text)
 	}
-	return text
+	return strings.TrimSpace(text)
 }
 
 // deepest is how many levels of MIME parts are opened.
@@ -84,7 +87,10 @@ func withoutTags(s string) string {
 		s = s[at:]
 		name, ok := tagName(s)
 		end := strings.IndexByte(s, '>')
-		if !ok || end < 0 {
+		if end < 0 {
+			break
+		}
+		if !ok {
 			b.WriteByte('<')
 			s = s[1:]
 			continue

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -206,6 +207,22 @@ func TestKnowledge(t *testing.T) {
 	}
 	if _, err := Load(os.DirFS("testdata/bad")); err == nil || !strings.Contains(err.Error(), "rows.yaml") {
 		t.Errorf("a row without a meaning: %v", err)
+	}
+}
+
+// Hostile text costs no more than its length: the longest text of any pattern
+// is explained in far less than a second.
+func TestExplainBounded(t *testing.T) {
+	for _, unit := range []string{
+		"<p ", "<p>", "[", "[a", ")", "(", "550 ", "550-", "'550 5.1.1 ", "550 5.1.1 a\n", " a\n", "\n", " ", "5.1.1 ", "|", "a=b|", "{", `{"a":`, "@ ", "virus ",
+		"Diagnostic-Code: x; 550\n", "Diagnostic-Code: x;\n ", "status=x (", "rejected RCPT ", "Content-Type: multipart/mixed; boundary=a\n\n--a\n", "--a\n", "&lt;</",
+		"remote server returned ", "\xff", "–", "[aaaaaaaaaaaaaaaaaaaaaaaa.us", "status: 5.1.1\nfinal-recipient: x\n\n",
+	} {
+		start := time.Now()
+		Explain(strings.Repeat(unit, 1+longestInput/len(unit)))
+		if took := time.Since(start); took > 2*time.Second {
+			t.Errorf("%q takes %v", unit, took)
+		}
 	}
 }
 

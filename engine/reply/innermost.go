@@ -22,8 +22,9 @@ const longestReply = 1000
 
 // The patterns run over bounded text and in linear time.
 var (
-	// a reply: code, then a separator, then perhaps an enhanced code
-	replyPattern = regexp.MustCompile(`(?:^|[\s'"(;:>,|\]])([245][0-5][0-9])(?:([ \-:])[ ]?#?([245]\.[0-9]{1,3}\.[0-9]{1,3})?|$|\r?\n)`)
+	// a reply: code (571 is outside of RFC 5321 and in use), then a separator,
+	// then perhaps an enhanced code
+	replyPattern = regexp.MustCompile(`(?:^|[\s'"(;:>,|\]])([245][0-5][0-9]|571)(?:([ \-:])[ ]?#?([245]\.[0-9]{1,3}\.[0-9]{1,3})?|$|\r?\n)`)
 	// an enhanced code by itself, which is no part of an address
 	enhancedPattern = regexp.MustCompile(`(?:^|[^0-9.\w])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.\w]|\.?$|\.\s)`)
 	// what Exim says of a refusal

@@ -152,6 +152,25 @@ func TestReloadFindsTampering(t *testing.T) {
 	}
 }
 
+// No byte can be changed or taken out unseen; only the last line end may be
+// missing.
+func TestVerifyFindsEveryByte(t *testing.T) {
+	b, l := written(t)
+	whole := bytes.Join(l, nil)
+	for i := range whole {
+		changed := bytes.Clone(whole)
+		changed[i] ^= 1
+		b.replace(changed)
+		if _, err := Verify(b.path); err == nil {
+			t.Errorf("byte %d changed, and verify says nothing", i)
+		}
+		b.replace(append(bytes.Clone(whole[:i]), whole[i+1:]...))
+		if _, err := Verify(b.path); err == nil && i != len(whole)-1 {
+			t.Errorf("byte %d taken out, and verify says nothing", i)
+		}
+	}
+}
+
 // A lost head costs only the memory of the end.
 func TestWithoutHead(t *testing.T) {
 	b, l := written(t)
@@ -308,4 +327,46 @@ func TestJournalForm(t *testing.T) {
 	if got["entry"] != "create" || got["prev"] != genesis {
 		t.Errorf("entry %v, prev %v", got["entry"], got["prev"])
 	}
+}
+
+// FuzzVerify: whatever stands in the file, Verify answers, and Open agrees.
+func FuzzVerify(f *testing.F) {
+	line, hash, err := entry{Number: 1, Kind: entryPolicyEdit, Policy: &PolicyEdit{Path: "p"}, Prev: genesis}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	next, _, err := entry{Number: 2, Kind: entryPolicyEdit, Policy: &PolicyEdit{Path: "q"}, Prev: hash}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{})
+	f.Add(line)
+	f.Add(append(bytes.Clone(line), next...))
+	f.Add(append(bytes.Clone(line), next[:30]...))
+	f.Add([]byte("{}\n\n\x00\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "exceptions.jsonl")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n, verified := Verify(path)
+		if n > bytes.Count(data, []byte("\n"))+1 {
+			t.Errorf("%d entries in %q", n, data)
+		}
+		var wrong *ChainError
+		torn := errors.As(verified, &wrong) && wrong.Torn
+		s, opened := Open(path, Options{})
+		if (opened == nil) != (verified == nil || torn) {
+			t.Fatalf("verify says %v, open says %v", verified, opened)
+		}
+		if opened != nil {
+			return
+		}
+		if err := s.NotePolicyEdit(context.Background(), PolicyEdit{}); err != nil {
+			t.Errorf("append after open: %v", err)
+		}
+		if again, err := Verify(path); err != nil || again != n+1 {
+			t.Errorf("after repair and append: %d entries, %v; before %d", again, err, n)
+		}
+	})
 }

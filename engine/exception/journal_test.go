@@ -120,6 +120,20 @@ func TestVerifyFindsNonsense(t *testing.T) {
 	f("exception 7, which does not exist", entry{Kind: entryRevoke, ID: 7})
 	f("approves their own", entry{Kind: entryApprove, ID: 1, Actor: olga})
 	f("no policy edit", entry{Kind: entryPolicyEdit})
+
+	b.replace(good)
+	b.reopen()
+	if _, err := b.Revoke(context.Background(), ann, 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	revoked, _, err := entry{Number: 3, Prev: b.at.hash, Kind: entryExtend, ID: 1, Until: noon.AddDate(9, 0, 0)}.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.replace(append(b.bytes(), revoked...))
+	if _, err := Verify(b.path); err == nil || !strings.Contains(err.Error(), "revoked before") {
+		t.Errorf("extending what was revoked: %v", err)
+	}
 }
 
 func TestReloadFindsTampering(t *testing.T) {
@@ -168,6 +182,25 @@ func TestVerifyFindsEveryByte(t *testing.T) {
 		if _, err := Verify(b.path); err == nil && i != len(whole)-1 {
 			t.Errorf("byte %d taken out, and verify says nothing", i)
 		}
+	}
+}
+
+// A journal written anew from some entry on, with every hash right.
+func TestVerifyFindsAnotherJournal(t *testing.T) {
+	b, _ := written(t)
+	other, _ := written(t)
+	if _, err := other.Revoke(context.Background(), ann, 1, "not in the first one"); err != nil {
+		t.Fatal(err)
+	}
+	other.now = noon.AddDate(0, 0, 1)
+	other.create("more@acme.example")
+	other.verify(7)
+	b.now = noon.AddDate(0, 0, 2)
+	b.create("mine@acme.example")
+	b.replace(other.bytes())
+	var wrong *ChainError
+	if n, err := Verify(b.path); n != 6 || !errors.As(err, &wrong) || wrong.Entry != 7 || !strings.Contains(wrong.Problem, "another entry 6") {
+		t.Errorf("verify says %d, %v", n, err)
 	}
 }
 

@@ -1,8 +1,9 @@
 package logparse
 
 import (
-	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -87,5 +88,24 @@ func unixTime(ms int64) time.Time {
 // messageID orders by time as a string: 13 decimal digits of Unix
 // milliseconds last until the year 2286.
 func messageID(unixMilli int64, source string, offset int64, ordinal int) string {
-	return fmt.Sprintf("%013d-%s-%012d-%03d", max(unixMilli, 0), source, offset, ordinal)
+	b := make([]byte, 0, 64)
+	b = appendPadded(b, max(unixMilli, 0), 13)
+	b = append(append(append(b, '-'), source...), '-')
+	b = appendPadded(b, offset, 12)
+	b = appendPadded(append(b, '-'), int64(ordinal), 3)
+	return string(b)
+}
+
+// appendPadded appends n with leading zeros up to width.
+func appendPadded(b []byte, n int64, width int) []byte {
+	for limit := int64(10); width > 1; width-- {
+		if n < limit {
+			b = append(b, '0')
+		}
+		if limit > math.MaxInt64/10 {
+			break
+		}
+		limit *= 10
+	}
+	return strconv.AppendInt(b, n, 10)
 }

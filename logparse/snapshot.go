@@ -19,20 +19,21 @@ type snapshot struct {
 	Formats      map[string]json.RawMessage `json:"formats,omitempty"`
 	Streams      []savedStream              `json:"streams,omitempty"`
 	Transactions []savedTransaction         `json:"transactions,omitempty"` // oldest first
-	Changed      []savedRecord              `json:"changed,omitempty"`      // of closed transactions, not yet drained
+	Finished     []savedTransaction         `json:"finished,omitempty"`
+	Changed      []savedRecord              `json:"changed,omitempty"` // of closed transactions, not yet drained
 }
 
 type savedStream struct {
-	ID       string         `json:"id"`
-	Name     string         `json:"name"`
-	Format   string         `json:"format,omitempty"`
-	ModTime  time.Time      `json:"mod_time,omitzero"`
-	Pinned   string         `json:"pinned,omitempty"`
-	Clock    savedClock     `json:"clock,omitzero"`
-	Stats    Stats          `json:"stats"`
-	AfterCR  bool           `json:"after_cr,omitempty"`
-	Skipping bool           `json:"skipping,omitempty"`
-	Location *time.Location `json:"-"`
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Format   string     `json:"format,omitempty"`
+	ModTime  time.Time  `json:"mod_time,omitzero"`
+	Pinned   string     `json:"pinned,omitempty"`
+	Clock    savedClock `json:"clock,omitzero"`
+	Stats    Stats      `json:"stats"`
+	LastTime int64      `json:"last_time,omitempty"`
+	AfterCR  bool       `json:"after_cr,omitempty"`
+	Skipping bool       `json:"skipping,omitempty"`
 }
 
 type savedTransaction struct {
@@ -72,12 +73,8 @@ func (p *Parser) Snapshot() ([]byte, error) {
 		snap.Streams = append(snap.Streams, s.save())
 	}
 	open := map[*record]bool{}
-	for t := p.open.oldest; t != nil; t = t.next {
-		snap.Transactions = append(snap.Transactions, t.save())
-		for _, r := range t.records {
-			open[r] = true
-		}
-	}
+	snap.Transactions = p.open.open.save(open)
+	snap.Finished = p.open.finished.save(open)
 	for _, r := range p.changed {
 		if !open[r] {
 			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
@@ -93,10 +90,22 @@ func (p *Parser) Snapshot() ([]byte, error) {
 func (s *Stream) save() savedStream {
 	saved := savedStream{
 		ID: s.source.ID, Name: s.source.Name, ModTime: s.source.ModTime, Pinned: s.source.Format,
-		Clock: s.clock.save(), Stats: s.stats, AfterCR: s.afterCR, Skipping: s.skipping,
+		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, AfterCR: s.afterCR, Skipping: s.skipping,
 	}
 	if s.current != nil {
 		saved.Format = s.current.name()
+	}
+	return saved
+}
+
+// save returns the transactions of the list and notes their records.
+func (l *transactionList) save(records map[*record]bool) []savedTransaction {
+	var saved []savedTransaction
+	for t := l.oldest; t != nil; t = t.next {
+		saved = append(saved, t.save())
+		for _, r := range t.records {
+			records[r] = true
+		}
 	}
 	return saved
 }
@@ -144,11 +153,17 @@ func (p *Parser) restore(data []byte) error {
 		s := newStream(p, Source{ID: saved.ID, Name: saved.Name, Format: saved.Pinned, ModTime: saved.ModTime})
 		s.current = p.format(saved.Format)
 		s.clock.load(saved.Clock)
-		s.stats, s.afterCR, s.skipping = saved.Stats, saved.AfterCR, saved.Skipping
+		s.stats, s.lastTime = saved.Stats, saved.LastTime
+		s.afterCR, s.skipping = saved.AfterCR, saved.Skipping
 		p.streams[saved.ID] = s
 	}
 	for _, saved := range snap.Transactions {
-		if err := p.restoreTransaction(saved); err != nil {
+		if err := p.restoreTransaction(saved, &p.open.open); err != nil {
+			return err
+		}
+	}
+	for _, saved := range snap.Finished {
+		if err := p.restoreTransaction(saved, &p.open.finished); err != nil {
 			return err
 		}
 	}
@@ -158,7 +173,7 @@ func (p *Parser) restore(data []byte) error {
 	return nil
 }
 
-func (p *Parser) restoreTransaction(saved savedTransaction) error {
+func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
 	if p.open.byKey[saved.Key] != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
@@ -177,6 +192,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction) error {
 			p.list(rec)
 		}
 	}
-	p.open.append(t)
+	p.open.byKey[t.key] = t
+	list.append(t)
 	return nil
 }

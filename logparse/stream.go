@@ -21,10 +21,11 @@ type Stream struct {
 	pinned  format // the format the caller named
 	current format // the format of the newest line that had one
 	clock   clock
-	stats   Stats
+	stats   Stats // but for LastTime
 
-	afterCR  bool // the last byte used was CR: an LF that follows belongs to it
-	skipping bool // the rest of a cut line is being skipped
+	lastTime int64 // newest stamp, Unix milliseconds
+	afterCR  bool  // the last byte used was CR: an LF that follows belongs to it
+	skipping bool  // the rest of a cut line is being skipped
 }
 
 func newStream(p *Parser, s Source) *Stream {
@@ -44,6 +45,7 @@ type Stats struct {
 // Stats returns the counts so far.
 func (s *Stream) Stats() Stats {
 	st := s.stats
+	st.LastTime = unixTime(s.lastTime)
 	if s.pinned != nil {
 		st.Format = s.pinned.name()
 	}
@@ -140,8 +142,8 @@ func (s *Stream) line(offset int64, line []byte) {
 
 // seen notes the stamp of a line in Unix milliseconds.
 func (s *Stream) seen(ms int64) {
-	if t := time.UnixMilli(ms).UTC(); t.After(s.stats.LastTime) {
-		s.stats.LastTime = t
+	if ms > s.lastTime {
+		s.lastTime = ms
 	}
 }
 

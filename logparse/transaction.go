@@ -15,10 +15,11 @@ type transaction struct {
 	key        string
 	born       int64 // Unix milliseconds of its first line
 	lines      []keptLine
-	text       []byte        // the bytes of lines
-	records    []*record     // one a recipient, in the order they failed
-	facts      *mail.Message // what a format has already read and wants kept; may stay nil
-	prev, next *transaction  // by age
+	text       []byte           // the bytes of lines
+	records    []*record        // one a recipient, in the order they failed
+	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
+	list       *transactionList // the one it stands in
+	prev, next *transaction     // by age
 }
 
 // keptLine is a line of a transaction that may become evidence.
@@ -32,14 +33,16 @@ type keptLine struct {
 // maxKept bounds the bytes a transaction keeps unread.
 const maxKept = 16 << 10
 
-// keep adds a line of a kind, unless one of that kind is there.
-func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) {
+// keep adds a line of a kind, unless one of that kind is there. It returns
+// whether it did.
+func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool {
 	if t.has(kind) || len(t.text)+len(line) > maxKept {
-		return
+		return false
 	}
 	start := len(t.text)
 	t.text = append(t.text, line...)
 	t.lines = append(t.lines, keptLine{kind, s, offset, start, len(t.text)})
+	return true
 }
 
 // has reports whether a line of a kind is kept.
@@ -59,11 +62,8 @@ func (t *transaction) bytes(k keptLine) []byte { return t.text[k.start:k.end] }
 // tells which. Addresses compare without case; "" is a recipient of its own,
 // the unknown one.
 func (t *transaction) record(recipient mail.Path) (r *record, made bool) {
-	folded := recipient.Fold()
-	for _, r := range t.records {
-		if r.Recipient == recipient || r.Recipient.Fold() == folded {
-			return r, false
-		}
+	if r := t.recipient(recipient); r != nil {
+		return r, false
 	}
 	r = &record{}
 	r.Recipient = recipient
@@ -71,13 +71,35 @@ func (t *transaction) record(recipient mail.Path) (r *record, made bool) {
 	return r, true
 }
 
-// transactions are the open ones, oldest first.
+// recipient returns the recipient's record, nil when there is none.
+func (t *transaction) recipient(path mail.Path) *record {
+	for _, r := range t.records {
+		if r.Recipient == path || r.Recipient.Fold() == path.Fold() {
+			return r
+		}
+	}
+	return nil
+}
+
+// transactions are the open ones. Those whose product said it is done with
+// them stay a little longer: the lines of several daemons do not always arrive
+// in order.
 type transactions struct {
-	byKey        map[string]*transaction
+	byKey    map[string]*transaction
+	open     transactionList
+	finished transactionList
+	most     int
+	letGo    int64
+	free     *transaction // closed ones, linked by next
+}
+
+// maxFinished is how many finished transactions wait for late lines.
+const maxFinished = 256
+
+// transactionList is linked from the oldest to the last.
+type transactionList struct {
 	oldest, last *transaction
-	most         int
-	letGo        int64
-	free         *transaction // closed ones, linked by next
+	n            int
 }
 
 func newTransactions(most int) transactions {
@@ -93,48 +115,66 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 	if old := o.byKey[string(key)]; old != nil {
 		o.close(old)
 	}
-	for o.oldest != nil && (len(o.byKey) >= o.most || unixMilli-o.oldest.born > transactionAge) {
+	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
 		o.letGo++
-		o.close(o.oldest)
+		o.close(t)
 	}
 	t := o.free
 	if t != nil {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{}
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 384)}
 	}
 	t.key, t.born = string(key), unixMilli
-	o.append(t)
+	o.byKey[t.key] = t
+	o.open.append(t)
 	return t
 }
 
-func (o *transactions) append(t *transaction) {
-	o.byKey[t.key] = t
-	t.prev, t.next = o.last, nil
-	if o.last != nil {
-		o.last.next = t
-	} else {
-		o.oldest = t
+// finish notes that the product is done with a transaction.
+func (o *transactions) finish(t *transaction) {
+	if t.list == &o.finished {
+		return
 	}
-	o.last = t
+	t.list.remove(t)
+	o.finished.append(t)
+	if o.finished.n > maxFinished {
+		o.close(o.finished.oldest)
+	}
 }
 
 // close forgets a transaction. Its records stay with Parser.changed until they
 // are drained.
 func (o *transactions) close(t *transaction) {
 	delete(o.byKey, t.key)
+	t.list.remove(t)
+	clear(t.lines)
+	*t = transaction{lines: t.lines[:0], text: t.text[:0], next: o.free}
+	o.free = t
+}
+
+func (l *transactionList) append(t *transaction) {
+	t.list, t.prev, t.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = t
+	} else {
+		l.oldest = t
+	}
+	l.last = t
+	l.n++
+}
+
+func (l *transactionList) remove(t *transaction) {
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
-		o.oldest = t.next
+		l.oldest = t.next
 	}
 	if t.next != nil {
 		t.next.prev = t.prev
 	} else {
-		o.last = t.prev
+		l.last = t.prev
 	}
-	clear(t.lines)
-	*t = transaction{lines: t.lines[:0], text: t.text[:0], next: o.free}
-	o.free = t
+	l.n--
 }

@@ -25,7 +25,6 @@ type postfix struct {
 
 	key  []byte // of the line being read, up to the queue id
 	head postfixHead
-	now  postfixLine // the line being read; kept here so that it costs no allocation
 }
 
 // postfixHead is the stamp and host of the newest line. Lines of the same
@@ -67,8 +66,7 @@ func (f *postfix) detect(line []byte) bool {
 
 // line reads one line: envelope, then what the daemon said.
 func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
-	l := &f.now
-	*l = postfixLine{s: s, offset: offset, raw: line}
+	l := postfixLine{s: s, offset: offset, raw: line}
 	e := &l.e
 	h := &f.head
 	if h.stream == s && len(h.text) > 0 && bytes.HasPrefix(line, h.text) {
@@ -89,7 +87,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	if e.ms != 0 {
 		s.seen(e.ms)
 	}
-	f.body(l)
+	f.body(&l)
 	return true
 }
 
@@ -132,14 +130,18 @@ func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 // isPostfixTag reports whether a syslog tag is one of Postfix: "postfix/smtpd",
 // "postfix-out/smtp", or any syslog_name before one of its daemons.
 func isPostfixTag(tag []byte) bool {
-	if bytes.HasPrefix(tag, []byte("postfix")) {
+	if len(tag) >= 7 && string(tag[:7]) == "postfix" {
 		return true
 	}
 	i := bytes.LastIndexByte(tag, '/')
 	if i <= 0 {
 		return false
 	}
-	switch string(tag[i+1:]) {
+	daemon := tag[i+1:]
+	if open := bytes.IndexByte(daemon, '['); open >= 0 {
+		daemon = daemon[:open]
+	}
+	switch string(daemon) {
 	case "smtpd", "smtp", "lmtp", "qmgr", "nqmgr", "cleanup", "bounce", "local", "virtual", "pipe", "error", "discard",
 		"pickup", "postscreen", "anvil", "verify", "trivial-rewrite", "dnsblog", "tlsproxy", "scache", "postsuper":
 		return true
@@ -170,34 +172,38 @@ func bareBody(line []byte) bool {
 // noQueue stands where the queue id would, before a message has one.
 const noQueue = "NOQUEUE"
 
+// The kinds of characters in a queue id.
+const (
+	idDigit = 1 << iota
+	idUpper
+	idLower
+)
+
+var idClass = func() (class [256]byte) {
+	for c := range 10 {
+		class['0'+c] = idDigit
+	}
+	for c := range 26 {
+		class['A'+c], class['a'+c] = idUpper, idLower
+	}
+	return class
+}()
+
 // queueID cuts "4PbC4x469Jz3tBr: ..." or "NOQUEUE: ...". Short ids are upper
 // case hexadecimal, long ones base 52; words that end in a colon have no digit.
 func queueID(body []byte) (id, rest []byte, ok bool) {
-	colon := bytes.IndexByte(body, ':')
-	if colon < 4 || colon > 24 || colon+2 >= len(body) || body[colon+1] != ' ' {
+	n, seen := 0, byte(0)
+	for ; n < len(body); n++ {
+		class := idClass[body[n]]
+		if class == 0 {
+			break
+		}
+		seen |= class
+	}
+	if n < 4 || n > 24 || n+2 >= len(body) || body[n] != ':' || body[n+1] != ' ' {
 		return nil, nil, false
 	}
-	digit := false
-	for _, c := range body[:colon] {
-		switch {
-		case isDigit(c):
-			digit = true
-		case c-'A' < 26 || c-'a' < 26:
-		default:
-			return nil, nil, false
-		}
-	}
-	id = body[:colon]
-	return id, body[colon+2:], digit || string(id) == noQueue || isUpper(id)
-}
-
-func isUpper(b []byte) bool {
-	for _, c := range b {
-		if c-'A' >= 26 {
-			return false
-		}
-	}
-	return true
+	return body[:n], body[n+2:], seen&idDigit != 0 || seen == idUpper
 }
 
 // postfixLine is a line whose envelope is read.
@@ -212,10 +218,10 @@ type postfixLine struct {
 // are told apart by few bytes.
 func (f *postfix) body(l *postfixLine) {
 	b := l.e.body
-	if bytes.HasPrefix(b, []byte("connect from ")) {
+	if len(b) > 16 && string(b[:13]) == "connect from " {
 		return
 	}
-	if bytes.HasPrefix(b, []byte("disconnect from ")) {
+	if len(b) > 16 && string(b[:16]) == "disconnect from " {
 		f.endSession(l)
 		return
 	}

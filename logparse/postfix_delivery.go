@@ -12,17 +12,8 @@ import (
 //
 //	to=<b>, orig_to=<c>, relay=host[ip]:25, delay=1, delays=1/0/0/0, dsn=5.1.1, status=bounced (host ...)
 func (f *postfix) status(l *postfixLine, id, rest []byte) {
-	i := bytes.Index(rest, []byte(", status="))
-	if i < 0 {
-		f.doubtful(l)
-		return
-	}
-	word := rest[i+len(", status="):]
-	if end := bytes.IndexAny(word, " ,"); end >= 0 {
-		word = word[:end]
-	}
 	var outcome mail.Outcome
-	switch string(word) {
+	switch word := statusWord(rest); string(word) {
 	case "sent":
 		f.sent(l, id, rest)
 		return
@@ -59,6 +50,28 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 		r.OriginalRecipient = m.OriginalRecipient
 	}
 	f.failedText(r, l, whole)
+}
+
+// statusWord returns the word of ", status=sent (...". Mostly it stands right
+// before the first bracket, which is quicker to find.
+func statusWord(rest []byte) []byte {
+	const key = ", status="
+	if open := bytes.IndexByte(rest, '('); open > 0 && rest[open-1] == ' ' {
+		word := rest[:open-1]
+		equals := bytes.LastIndexByte(word, '=')
+		if start := equals + 1 - len(key); start > 0 && string(word[start:equals+1]) == key {
+			return word[equals+1:]
+		}
+	}
+	i := bytes.Index(rest, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	word := rest[i+len(key):]
+	if end := bytes.IndexAny(word, " ,"); end >= 0 {
+		word = word[:end]
+	}
+	return word
 }
 
 // sent turns a recipient that had failed into a delivered one, and keeps how

@@ -37,7 +37,7 @@ type savedStream struct {
 }
 
 type savedTransaction struct {
-	Key     string        `json:"key"`
+	Key     []byte        `json:"key"`
 	Born    int64         `json:"born,omitempty"`
 	Lines   []savedLine   `json:"lines,omitempty"`
 	Records []savedRecord `json:"records,omitempty"`
@@ -174,7 +174,7 @@ func (p *Parser) restore(data []byte) error {
 }
 
 func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
-	if p.open.byKey[saved.Key] != nil {
+	if p.open.get(saved.Key) != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
 	t := &transaction{key: saved.Key, born: saved.Born, facts: saved.Facts}
@@ -192,7 +192,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 			p.list(rec)
 		}
 	}
-	p.open.byKey[t.key] = t
+	p.open.byKey.put(t)
 	list.append(t)
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailwhy/engine/mail"
 )
@@ -162,7 +163,12 @@ func (s *Stream) unrecognised(offset int64, line []byte) {
 }
 
 // text is bytes of a log as a string that JSON can carry.
-func text(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
+func text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
 
 // looksFailing reports whether a line that no format understood speaks of a
 // refusal or a failed delivery, in the words gateways use.

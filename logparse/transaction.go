@@ -12,7 +12,8 @@ const transactionAge = 14 * 24 * 60 * 60 * 1000 // milliseconds
 // forgotten, so it holds the lines that gave facts as bytes, unread, in a
 // buffer that the next transaction uses again.
 type transaction struct {
-	key        string
+	key        []byte
+	hash       uint64
 	born       int64 // Unix milliseconds of its first line
 	lines      []keptLine
 	text       []byte           // the bytes of lines
@@ -85,7 +86,7 @@ func (t *transaction) recipient(path mail.Path) *record {
 // them stay a little longer: the lines of several daemons do not always arrive
 // in order.
 type transactions struct {
-	byKey    map[string]*transaction
+	byKey    table
 	open     transactionList
 	finished transactionList
 	most     int
@@ -103,16 +104,16 @@ type transactionList struct {
 }
 
 func newTransactions(most int) transactions {
-	return transactions{byKey: map[string]*transaction{}, most: most}
+	return transactions{byKey: newTable(), most: most}
 }
 
 // get returns the open transaction with key, nil when there is none.
-func (o *transactions) get(key []byte) *transaction { return o.byKey[string(key)] }
+func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
 
 // begin opens a transaction; one that is open under key is closed first. The
 // oldest are let go when there are too many or when they are too old.
 func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
-	if old := o.byKey[string(key)]; old != nil {
+	if old := o.byKey.get(key); old != nil {
 		o.close(old)
 	}
 	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
@@ -126,8 +127,8 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 	} else {
 		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 384)}
 	}
-	t.key, t.born = string(key), unixMilli
-	o.byKey[t.key] = t
+	t.key, t.born = append(t.key[:0], key...), unixMilli
+	o.byKey.put(t)
 	o.open.append(t)
 	return t
 }
@@ -147,10 +148,9 @@ func (o *transactions) finish(t *transaction) {
 // close forgets a transaction. Its records stay with Parser.changed until they
 // are drained.
 func (o *transactions) close(t *transaction) {
-	delete(o.byKey, t.key)
+	o.byKey.delete(t)
 	t.list.remove(t)
-	clear(t.lines)
-	*t = transaction{lines: t.lines[:0], text: t.text[:0], next: o.free}
+	*t = transaction{key: t.key[:0], lines: t.lines[:0], text: t.text[:0], next: o.free}
 	o.free = t
 }
 

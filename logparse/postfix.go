@@ -300,15 +300,19 @@ func (f *postfix) transactionOrNew(l *postfixLine, id []byte) *transaction {
 	if t := f.transaction(id); t != nil {
 		return t
 	}
-	return f.p.open.begin(f.transactionKey(id), l.e.ms)
+	return f.p.open.add(f.transactionKey(id), l.e.ms)
 }
 
 // begin opens a message. Short queue ids are used again, so an id that had a
 // client before is a new message now.
 func (f *postfix) begin(l *postfixLine, id, rest []byte) {
 	t := f.transaction(id)
-	if t == nil || t.has(keptClient) || t.has(keptSender) || len(t.records) > 0 {
-		t = f.p.open.begin(f.transactionKey(id), l.e.ms)
+	if t != nil && (t.has(keptClient) || t.has(keptSender) || len(t.records) > 0) {
+		f.p.open.close(t)
+		t = nil
+	}
+	if t == nil {
+		t = f.p.open.add(f.transactionKey(id), l.e.ms)
 	}
 	t.keep(keptClient, l.s, l.offset, l.raw)
 }
@@ -335,13 +339,20 @@ func (f *postfix) record(t *transaction, id []byte, recipient mail.Path) *record
 	}
 	r.Format, r.Gateway, r.Direction = f.name(), f.head.gateway, mail.DirectionUnknown
 	r.QueueID = string(id)
-	for _, k := range t.lines {
-		e := k.stream.evidence(k.offset, t.bytes(k))
-		if joinFact(r, k.kind, e.Text) {
+	f.join(r, t)
+	return r
+}
+
+// join fills r with what the kept lines of t tell, and cites those that do.
+func (f *postfix) join(r *record, t *transaction) {
+	if r.Evidence == nil {
+		r.Evidence = make([]mail.Evidence, 0, len(t.lines)+2)
+	}
+	f.p.kept(t, func(kind byte, e mail.Evidence) {
+		if joinFact(r, kind, e.Text) {
 			r.cite(e)
 		}
-	}
-	return r
+	})
 }
 
 // expired reads qmgr's "from=<a>, status=expired, returned to sender", which
@@ -421,6 +432,7 @@ func (f *postfix) endSession(l *postfixLine) {
 func (f *postfix) unqueued(l *postfixLine, rest []byte) {
 	if bytes.HasPrefix(rest, []byte("client=")) {
 		f.proxied = true
+		f.endSession(l) // a process serves one client at a time
 		f.p.open.begin(f.sessionKey(l), l.e.ms).keep(keptClient, l.s, l.offset, l.raw)
 		return
 	}

@@ -119,9 +119,9 @@ func (t *transaction) find(recipient mail.Path) *record {
 // readDelivery reads a status line behind its queue id.
 func readDelivery(m *mail.Message, s string) {
 	m.Recipient = mail.Path(deliveryValue(s, "to="))
-	m.OriginalRecipient = mail.Path(deliveryValue(s, ", orig_to="))
 	at := strings.Index(s, ", status=")
 	head, tail := s[:at], s[at:]
+	m.OriginalRecipient = mail.Path(deliveryValue(head, ", orig_to="))
 	m.Remote = relayOf(deliveryValue(head, ", relay="))
 	words := ""
 	if i := strings.Index(tail, " ("); i >= 0 {
@@ -170,8 +170,7 @@ func deliveryValue(s, key string) string {
 // is what follows "said: " or "refused to talk to me: "; everything else is
 // Postfix's own and has no code.
 func readDeliveryReply(m *mail.Message, words string) {
-	m.Reported = mail.Reported{Type: deliveryClass(words), Detail: words}
-	said := words
+	m.Reported.Detail = words
 	for _, family := range []string{" said: ", " refused to talk to me: "} {
 		head, reply, ok := strings.Cut(words, family)
 		if !ok || !strings.Contains(head, "host ") {
@@ -181,17 +180,18 @@ func readDeliveryReply(m *mail.Message, words string) {
 			reply = reply[:i]
 		}
 		m.Reply = readReply(reply)
-		if class := classOf(m.Reply.Text, "-"); class.Type != "-" {
-			m.Reported.Type = class.Type
+		class := classOf(m.Reply.Text, "")
+		m.Reported.Type, m.Reported.Rule = class.Type, class.Rule
+		if class.Type == "" || strings.HasPrefix(head, "delivery temporarily suspended") || strings.HasPrefix(family, " refused") {
+			m.Reported.Type = deliveryClass(words)
 		}
-		m.Reported.Rule = ruleOf(m.Reply.Text)
 		if m.Remote == (mail.Remote{}) {
 			_, host, _ := strings.Cut(head, "host ")
 			m.Remote = relayOf(host)
 		}
 		return
 	}
-	m.Reply.Text = said
+	m.Reply.Text, m.Reported.Type = words, deliveryClass(words)
 	if m.Remote == (mail.Remote{}) {
 		if _, host, ok := strings.Cut(words, "connect to "); ok {
 			if i := strings.Index(host, ": "); i >= 0 {

@@ -117,17 +117,14 @@ func structuredData(b []byte) int {
 // takeTag reads "postfix/smtpd[27172]: " and the Solaris "[ID 197553 mail.info] "
 // behind it. It returns false when b does not start with a tag.
 func (e *envelope) takeTag(b []byte) bool {
-	i := 0
-	for i < len(b) && b[i] != ':' {
-		if b[i] <= ' ' {
-			return false
-		}
-		i++
-	}
-	if i == 0 || i == len(b) {
+	i := bytes.IndexByte(b, ':')
+	if i <= 0 {
 		return false
 	}
 	e.tag = b[:i]
+	if b[i-1] != ']' && bytes.IndexByte(e.tag, ' ') >= 0 {
+		return false
+	}
 	i++
 	if i < len(b) && b[i] == ' ' {
 		i++

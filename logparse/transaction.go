@@ -1,6 +1,10 @@
 package logparse
 
-import "mailwhy/engine/mail"
+import (
+	"unicode/utf8"
+
+	"mailwhy/engine/mail"
+)
 
 // transactionAge is how long, in log time, a transaction may stay open without
 // being closed: Postfix returns mail after five days by default, and some
@@ -13,8 +17,8 @@ const transactionAge = 14 * 24 * 60 * 60 * 1000 // milliseconds
 // buffer that the next transaction uses again.
 type transaction struct {
 	key        []byte
-	hash       uint64
-	born       int64 // Unix milliseconds of its first line
+	hash       uint64 // of key, the table's
+	born       int64  // Unix milliseconds of its first line
 	lines      []keptLine
 	text       []byte           // the bytes of lines
 	records    []*record        // one a recipient, in the order they failed
@@ -25,10 +29,10 @@ type transaction struct {
 
 // keptLine is a line of a transaction that may become evidence.
 type keptLine struct {
-	kind       byte // the format's own word for what the line tells
-	stream     *Stream
+	kind       byte  // the format's own word for what the line tells
+	stream     int32 // Parser.order; no pointer, so that the collector need not look
+	start, end int32 // in transaction.text
 	offset     int64
-	start, end int // in transaction.text
 }
 
 // maxKept bounds the bytes a transaction keeps unread.
@@ -41,8 +45,8 @@ func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool
 		return false
 	}
 	start := len(t.text)
-	t.text = append(t.text, line...)
-	t.lines = append(t.lines, keptLine{kind, s, offset, start, len(t.text)})
+	t.text = append(append(t.text, line...), '\n')
+	t.lines = append(t.lines, keptLine{kind, s.index, int32(start), int32(start + len(line)), offset})
 	return true
 }
 
@@ -57,7 +61,24 @@ func (t *transaction) has(kind byte) bool {
 }
 
 // bytes returns a kept line; it is valid until the transaction is closed.
-func (t *transaction) bytes(k keptLine) []byte { return t.text[k.start:k.end] }
+func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
+
+// kept calls yield with each kept line. The lines share one string, as far
+// as they are UTF-8.
+func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
+	if !utf8.Valid(t.text) {
+		for i := range t.lines {
+			k := &t.lines[i]
+			yield(k.kind, p.order[k.stream].evidence(k.offset, t.bytes(k)))
+		}
+		return
+	}
+	all := string(t.text)
+	for i := range t.lines {
+		k := &t.lines[i]
+		yield(k.kind, mail.Evidence{File: p.order[k.stream].source.Name, Offset: k.offset, Text: all[k.start:k.end]})
+	}
+}
 
 // record returns the recipient's record, a new one when there is none; made
 // tells which. Addresses compare without case; "" is a recipient of its own,
@@ -95,7 +116,7 @@ type transactions struct {
 }
 
 // maxFinished is how many finished transactions wait for late lines.
-const maxFinished = 256
+const maxFinished = 64
 
 // transactionList is linked from the oldest to the last.
 type transactionList struct {
@@ -110,12 +131,17 @@ func newTransactions(most int) transactions {
 // get returns the open transaction with key, nil when there is none.
 func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
 
-// begin opens a transaction; one that is open under key is closed first. The
-// oldest are let go when there are too many or when they are too old.
+// begin opens a transaction; one that is open under key is closed first.
 func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
-	if old := o.byKey.get(key); old != nil {
+	if old := o.get(key); old != nil {
 		o.close(old)
 	}
+	return o.add(key, unixMilli)
+}
+
+// add is begin for a key that is known to be free. The oldest transactions are
+// let go when there are too many or when they are too old.
+func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
 		o.letGo++
 		o.close(t)
@@ -125,7 +151,7 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 384)}
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400), key: make([]byte, 0, 40)}
 	}
 	t.key, t.born = append(t.key[:0], key...), unixMilli
 	o.byKey.put(t)

@@ -17,16 +17,6 @@ func (f *mimecast) transaction(l *mimeLine, e *mimeEvent) *transaction {
 	return f.p.open.begin(key, born)
 }
 
-// keep keeps the line of an event, among others of its kind.
-func (t *transaction) keepAnother(kind byte, l *mimeLine) {
-	if len(t.text)+len(l.raw) > maxKept {
-		return
-	}
-	start := len(t.text)
-	t.text = append(t.text, l.raw...)
-	t.lines = append(t.lines, keptLine{kind, l.s, l.offset, start, len(t.text)})
-}
-
 // count is how many lines of a kind are kept.
 func (t *transaction) count(kind byte) int {
 	n := 0
@@ -42,10 +32,11 @@ func (t *transaction) count(kind byte) int {
 // call and replaces the one that was being read.
 func (f *mimecast) kept(t *transaction, do func(kind byte, l *mimeLine, e *mimeEvent)) {
 	key := string(t.key)
-	for _, k := range t.lines {
-		l := mimeLine{s: k.stream, offset: k.offset, raw: t.bytes(k)}
+	for i := range t.lines {
+		k := &t.lines[i]
+		l := mimeLine{s: f.p.order[k.stream], offset: k.offset, raw: t.bytes(k)}
 		f.events(f.body(l.raw), func(e *mimeEvent) {
-			if l.ms = f.stamp(k.stream, e); string(f.key(&l, e)) == key {
+			if l.ms = f.stamp(l.s, e); string(f.key(&l, e)) == key {
 				do(k.kind, &l, e)
 			}
 			l.object++
@@ -61,7 +52,7 @@ func (f *mimecast) fail(l *mimeLine, e *mimeEvent, stage mimeStage, out mail.Out
 	failure := f.failure(e, stage, out)
 	recipients := mimeRecipients(e.value[mimeRcpt])
 	if len(recipients) == 0 {
-		t.keepAnother(mimeKeptNameless, l)
+		t.keepAnother(mimeKeptNameless, l.s, l.offset, l.raw)
 		recipients = f.receivers(t)
 	}
 	if len(recipients) == 0 {
@@ -219,7 +210,7 @@ func (f *mimecast) accepted(l *mimeLine, e *mimeEvent, stage mimeStage) {
 	t := f.transaction(l, e)
 	t.reopen(&f.p.open)
 	if kind == mimeKeptReceipt || !t.has(kind) {
-		t.keepAnother(kind, l)
+		t.keepAnother(kind, l.s, l.offset, l.raw)
 	}
 	if f.p.opts.All && kind == mimeKeptReceipt {
 		f.pass(t, l, e, mail.Accepted)
@@ -273,7 +264,7 @@ func (f *mimecast) delivered(l *mimeLine, e *mimeEvent) {
 		f.settle(t)
 		return
 	}
-	t.keepAnother(mimeKeptDelivered, l)
+	t.keepAnother(mimeKeptDelivered, l.s, l.offset, l.raw)
 	if len(t.records) > 0 {
 		remote := e.remote()
 		m := e.facts(mimeDelivery)

@@ -179,6 +179,9 @@ func (f *mimecast) complete(t *transaction, r *record) {
 			learned := learn(&r.Message, &m)
 			if own && kind == mimeKeptDelivered && e.outcome(stage) == mail.Delivered && !unixTime(l.ms).Before(r.Last) && !final(r.Outcome) {
 				r.Outcome, learned = mail.Delivered, true
+				if r.Remote == (mail.Remote{}) {
+					r.Remote = e.remote()
+				}
 			}
 			if learned {
 				f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
@@ -274,7 +277,10 @@ func (f *mimecast) delivered(l *mimeLine, e *mimeEvent) {
 				continue
 			}
 			if !unixTime(l.ms).Before(r.Last) && r.Outcome.Failing() {
-				r.Outcome, r.Remote = mail.Delivered, remote
+				r.Outcome = mail.Delivered
+				if r.Remote == (mail.Remote{}) {
+					r.Remote = remote
+				}
 			}
 			learn(&r.Message, &m)
 			f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)

@@ -135,7 +135,7 @@ func (e *mimeEvent) phase(stage mimeStage, reply mail.Reply) mail.Phase {
 	case len(e.value[mimeSender]) > 0:
 		return mail.PhaseMail
 	}
-	return mail.PhaseUnknown
+	return mail.PhaseConnect // no path was given yet
 }
 
 // reported is the log's own word for the cause.

@@ -183,6 +183,12 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 	}
 	d.m, d.then, d.now, d.explained, d.traced = msg.m, msg.then, msg.now, msg.explained, true
 	d.draw()
+	d.s.ask(func(r *Root) tea.Cmd {
+		if sh, ok := r.top().(*sheet); ok && sh.detail == d {
+			return sh.learn()
+		}
+		return nil
+	})
 	id, gen := d.id, d.task.gen
 	return tea.Tick(dwell, func(time.Time) tea.Msg { return dwellMsg{routed{id}, gen} })
 }

@@ -107,7 +107,7 @@ func (d *detail) drawHead(p *paper) {
 	}
 	if d.traced {
 		p.blank()
-		p.wrapAt(story(d.trace(), m, d.explained), 1, seg{"", p.title})
+		p.wrapAt(story(d.then, m, d.explained), 1, seg{"", p.title})
 	}
 }
 
@@ -122,7 +122,7 @@ func (d *detail) drawChange(p *paper) {
 		p.row(seg{verdictWords(*d.before), p.plain})
 		p.begin("AFTER")
 		p.row(seg{verdictWords(*now) + d.permitter(), p.verdict(*now).Bold(true)})
-	case now != nil && verdictWords(*now) != verdictWords(d.then.Verdict):
+	case now != nil && (d.asOfNow || verdictWords(*now) != verdictWords(d.then.Verdict)):
 		p.blank()
 		p.begin("THEN")
 		p.row(seg{verdictWords(d.then.Verdict), p.plain})
@@ -193,10 +193,16 @@ func (d *detail) drawRemedy(p *paper, i int, r engine.Remedy, given map[string]b
 	what := kindWords(r.Kind) + " " + scopeWords(r.Scope, d.m, p.arrow)
 	switch {
 	case r.Works != nil && !*r.Works:
-		p.act(t, seg{p.skip + "  ", p.dim}, seg{what + ": " + firstOf(r.Because, "no effect"), p.dim})
+		p.act(t, seg{p.skip + "  ", p.dim}, seg{what + ": no effect", p.dim})
+		if r.Because != "" {
+			p.wrapAt(r.Because, margin+3, seg{"", p.dim})
+		}
 		return
 	case r.Works == nil:
-		p.act(t, seg{p.unknown + "  ", p.warn}, seg{what + ": may help", p.plain}, seg{because(r), p.dim})
+		p.act(t, seg{p.unknown + "  ", p.warn}, seg{what + ": may help", p.plain})
+		if r.Because != "" {
+			p.wrapAt(r.Because, margin+3, seg{"", p.dim})
+		}
 		return
 	}
 	k := keyOf(r.Kind)
@@ -211,6 +217,11 @@ func (d *detail) drawRemedy(p *paper, i int, r engine.Remedy, given map[string]b
 	}
 	if known {
 		tail = "  " + impactWords(report)
+	}
+	if tail != "" && margin+3+cell.Width(cell.Clean(what+tail)) >= p.w {
+		p.act(t, seg{cell.Fit(k, 3, ""), p.key}, seg{what, p.plain})
+		p.wrapAt(tail, margin+3, seg{"", p.dim})
+		return
 	}
 	p.act(t, seg{cell.Fit(k, 3, ""), p.key}, seg{what, p.plain}, seg{tail, p.dim})
 }

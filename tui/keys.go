@@ -73,7 +73,7 @@ func newActKeys(operator bool) actKeys {
 }
 
 func (k actKeys) all() []key.Binding {
-	return []key.Binding{k.bypass, k.permit, k.managed, k.relay, k.copy, k.undo}
+	return []key.Binding{k.bypass, k.permit, k.copy, k.undo, k.managed, k.relay}
 }
 
 // listKeys are those of the Messages screen.
@@ -95,8 +95,8 @@ func newListKeys(operator bool) listKeys {
 }
 
 func (k listKeys) all() []key.Binding {
-	all := append([]key.Binding{k.open}, k.act.all()...)
-	return append(append(all, k.search, k.widen, k.follow), k.move.all()...)
+	all := []key.Binding{k.open, k.search, k.act.bypass, k.act.permit, k.act.copy, k.act.managed, k.act.relay, k.act.undo, k.widen, k.follow}
+	return append(all, k.move.all()...)
 }
 
 // promptKeys are those of the query line while it is edited.
@@ -222,6 +222,21 @@ func newSourceKeys() sourceKeys {
 }
 
 func (k sourceKeys) all() []key.Binding { return append([]key.Binding{k.open}, k.move.all()...) }
+
+// acting leaves out the keys that only move a selection, for the last line.
+func acting(all []key.Binding) []key.Binding {
+	moves := map[string]bool{}
+	for _, b := range newMoveKeys().all() {
+		moves[b.Help().Key] = true
+	}
+	var some []key.Binding
+	for _, b := range all {
+		if !moves[b.Help().Key] {
+			some = append(some, b)
+		}
+	}
+	return some
+}
 
 // enabled leaves out what the user's role does not allow.
 func enabled(all []key.Binding) []key.Binding {

@@ -92,7 +92,7 @@ func (r *Root) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		r.width, r.height = msg.Width, msg.Height
 		r.layout()
 	case tea.KeyMsg:
-		cmd = r.key(msg)
+		cmd = r.typed(msg)
 	case openedMsg:
 		cmd = r.opened(msg)
 	case sourcesMsg:
@@ -229,6 +229,22 @@ func (r *Root) quit() tea.Cmd {
 	return tea.Quit
 }
 
+// typed takes keys one by one: what is typed fast, or comes over a slow line,
+// arrives as one message of many. Pasted text is for text inputs alone.
+func (r *Root) typed(msg tea.KeyMsg) tea.Cmd {
+	if msg.Paste && r.command == nil && !r.top().modal() {
+		return nil
+	}
+	if msg.Type != tea.KeyRunes || msg.Paste || len(msg.Runes) < 2 {
+		return r.key(msg)
+	}
+	var cmds []tea.Cmd
+	for _, c := range msg.Runes {
+		cmds = append(cmds, r.key(tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{c}, Alt: msg.Alt}), r.grant())
+	}
+	return tea.Batch(cmds...)
+}
+
 func (r *Root) key(msg tea.KeyMsg) tea.Cmd {
 	r.status.key()
 	top := r.top()
@@ -355,9 +371,12 @@ func (r *Root) foot() string {
 	if note := top.note(); note != "" {
 		right = []seg{{note + " ", l.warn}}
 	}
-	bindings := enabled(top.keys())
+	bindings := acting(enabled(top.keys()))
 	if !top.modal() {
-		bindings = append(bindings[:min(len(bindings), 8):min(len(bindings), 8)], r.keys.help)
+		bindings = append(bindings, r.keys.next, r.keys.help)
+		if len(r.stack) > 0 {
+			bindings[len(bindings)-2] = r.keys.back
+		}
 	}
 	return l.ends(r.width, l.short(bindings, r.width-18), right)
 }

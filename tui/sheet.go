@@ -23,13 +23,15 @@ const grace = 300 * time.Millisecond
 
 // sheet asks for one exception, filled in from a message.
 type sheet struct {
-	s      *session
-	id     int
-	km     sheetKeys
-	detail *detail
-	m      mail.Message
-	opened time.Time
-	opener string // key
+	s       *session
+	id      int
+	km      sheetKeys
+	detail  *detail
+	m       mail.Message
+	opened  time.Time
+	opener  string // key
+	kind    engine.Kind
+	touched bool // a choice was turned: what comes later must not turn it back
 
 	fields []*field
 	at     int
@@ -119,14 +121,39 @@ type (
 // newSheet fills a sheet in for a message; scope "" is the narrowest remedy of
 // the kind that works. opener is the key that opened it.
 func newSheet(s *session, d *detail, kind engine.Kind, scope, opener string) *sheet {
-	sh := &sheet{s: s, id: s.nextID(), km: newSheetKeys(), detail: d, m: d.m, opened: s.now(), opener: opener}
-	if scope == "" {
-		kind, scope = narrowest(d.then.Remedies, kind)
-	}
-	sh.fields = sh.newFields(kind, d.then.Remedies)
-	sh.fillIn(kind, scope)
+	sh := &sheet{s: s, id: s.nextID(), km: newSheetKeys(), detail: d, m: d.m, opened: s.now(), opener: opener, kind: kind}
+	sh.lay(scope)
 	sh.focus(sh.index(partTicket))
+	sh.touched = scope != ""
 	return sh
+}
+
+// lay makes the fields and fills them in.
+func (sh *sheet) lay(scope string) {
+	kind := sh.kind
+	if scope == "" {
+		kind, scope = narrowest(sh.detail.then.Remedies, kind)
+	}
+	sh.fields = sh.newFields(kind, sh.detail.then.Remedies)
+	sh.fillIn(kind, scope)
+}
+
+// learn fills the sheet in again when the replay ends after the sheet was
+// opened; what was typed and turned stays.
+func (sh *sheet) learn() tea.Cmd {
+	if sh.touched || sh.making {
+		return nil
+	}
+	at, old := sh.fields[sh.at].part, sh.fields
+	sh.m = sh.detail.m
+	sh.lay("")
+	for _, f := range old {
+		if f.isText() {
+			sh.fields[sh.index(f.part)].input = f.input
+		}
+	}
+	sh.focus(sh.index(at))
+	return sh.propose()
 }
 
 // narrowest is the first remedy of a kind that works; remedies come narrowest
@@ -216,6 +243,7 @@ func (sh *sheet) pick(f *field, n int) tea.Cmd {
 		return nil
 	}
 	f.picked = (f.picked + n + len(f.choices)) % len(f.choices)
+	sh.touched = true
 	return sh.changed()
 }
 

@@ -117,7 +117,7 @@ func (sh *sheet) told() []namedText {
 		all = append(all, sh.after(r))
 	}
 	if sh.impact != nil {
-		text := fmt.Sprintf("%s of %s messages known", strings.Replace(impactWords(*sh.impact), "lets in", "would have let in", 1), number(sh.impact.Examined))
+		text := fmt.Sprintf("%s, of %s known", strings.Replace(impactWords(*sh.impact), "lets in", "would have let in", 1), number(sh.impact.Examined))
 		if bars := l.spark(byDay(*sh.impact)); strings.TrimSpace(bars) != "" {
 			text += "  " + bars
 		}

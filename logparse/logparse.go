@@ -1,7 +1,26 @@
 // Package logparse turns the bytes of mail logs into messages.
+//
+// It answers: which messages to which recipients did these logs see fail, and
+// with what reply? Lines are read as each product writes them (Postfix's
+// reject and status= lines behind RFC 3164 or RFC 5424 envelopes, Mimecast's
+// SIEM records), joined by queue id or the product's own ids, and given out as
+// [mail.Message], one a recipient, with every line that says so as evidence.
+//
+//	p := logparse.NewParser(logparse.Options{})
+//	s := p.Open(logparse.Source{ID: logparse.SourceID(first), Name: "mail.log", ModTime: written})
+//	s.Feed(0, data, true)
+//	p.Drain(func(m mail.Message) { fmt.Println(m.Time, m.Recipient, m.Reply.Text) })
+//
+// The bytes come from the caller, so the same lines give the same messages
+// whether they were read at once, in pieces, or over a restart. It must not
+// know where bytes come from, where messages are kept, what time it is or
+// which policy applies.
 package logparse
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -12,7 +31,7 @@ type Source struct {
 	ID       string         // see SourceID; part of every message id
 	Name     string         // the file as the user named it; goes into evidence
 	Format   string         // "" = detect from the first lines, and per line where mixed
-	ModTime  time.Time      // when the file was last written: year-less stamps end there
+	ModTime  time.Time      // when the file was last written: year-less stamps end there; zero = their first year is 1970
 	Location *time.Location // of stamps without zone; nil = UTC
 }
 
@@ -22,48 +41,96 @@ type Options struct {
 	Open int  // most open transactions, default 500,000; the oldest are let go and counted
 }
 
+// defaultOpen bounds memory at some hundred bytes a transaction.
+const defaultOpen = 500_000
+
 // Parser joins lines of all sources into messages. Not safe for concurrent use.
-type Parser struct{}
+type Parser struct {
+	opts    Options
+	formats []format
+	open    transactions
+	streams map[string]*Stream
+	order   []*Stream // as they were opened; kept lines name their stream by index
+	changed []*record
+	lone    []*record // drained, to be used again
+}
 
 // NewParser returns an empty parser.
-func NewParser(o Options) *Parser { return &Parser{} }
+func NewParser(o Options) *Parser {
+	if o.Open <= 0 {
+		o.Open = defaultOpen
+	}
+	p := &Parser{opts: o}
+	p.reset()
+	return p
+}
 
-// Open starts or goes on with a source.
-func (p *Parser) Open(s Source) *Stream { return &Stream{} }
+func (p *Parser) reset() {
+	p.formats = newFormats(p)
+	p.open = newTransactions(p.opts.Open)
+	p.streams, p.order = map[string]*Stream{}, nil
+	p.changed, p.lone = nil, nil
+}
+
+// Open starts or goes on with a source: one that was open before, or that
+// Restore brought back, keeps its counts and its inferred year.
+func (p *Parser) Open(s Source) *Stream {
+	if st, ok := p.streams[s.ID]; ok {
+		st.source = s
+		st.pinned = p.format(s.Format)
+		st.clock.location = s.Location
+		return st
+	}
+	return p.add(s)
+}
+
+func (p *Parser) add(s Source) *Stream {
+	st := newStream(p, s)
+	st.index = int32(len(p.order))
+	p.order = append(p.order, st)
+	p.streams[s.ID] = st
+	return st
+}
+
+func (p *Parser) format(name string) format {
+	if name == "" {
+		return nil
+	}
+	for _, f := range p.formats {
+		if f.name() == name {
+			return f
+		}
+	}
+	return nil
+}
 
 // Drain calls emit with each message made or changed since the last Drain, in
 // its newest state, and forgets that they changed.
-func (p *Parser) Drain(emit func(mail.Message)) {}
-
-// Snapshot returns the open transactions and the state of every stream, so
-// that Restore on a new parser goes on as if nothing had happened.
-func (p *Parser) Snapshot() ([]byte, error) { return nil, nil }
-
-// Restore reads a Snapshot; on error the parser is left empty.
-func (p *Parser) Restore(data []byte) error { return nil }
-
-// Stream is one source being read.
-type Stream struct{}
-
-// Feed takes bytes that stand at offset in the (decompressed) source and
-// returns how many it has used: whole lines, ended by LF, CRLF or CR. The rest
-// is given again with what follows; at eof the half line is used too. data is
-// not kept.
-func (s *Stream) Feed(offset int64, data []byte, eof bool) int { return len(data) }
-
-// Stats counts what a stream has seen.
-type Stats struct {
-	Format              string
-	Lines               int64
-	Cut                 int64 // lines over 1 MiB, cut there
-	UnrecognisedFailing int64
-	LastTime            time.Time       // newest stamp
-	Unrecognised        []mail.Evidence // the newest, at most 100
+func (p *Parser) Drain(emit func(mail.Message)) {
+	for i, r := range p.changed {
+		r.listed = false
+		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
+		emit(r.Message)
+		p.changed[i] = nil
+		if r.lone {
+			*r = record{lone: true}
+			p.lone = append(p.lone, r)
+		}
+	}
+	p.changed = p.changed[:0]
 }
 
-// Stats returns the counts so far.
-func (s *Stream) Stats() Stats { return Stats{} }
+// LetGo returns how many open transactions were given up, because there were
+// more than Options.Open or because nothing was heard of them for two weeks of
+// log time. What they had failed stays as it was emitted.
+func (p *Parser) LetGo() int64 { return p.open.letGo }
 
 // SourceID is the identity of a log: a hash of its first complete line, stable
-// over growth, renaming and compression.
-func SourceID(firstLine []byte) string { return "" }
+// over growth, renaming and compression. The line end does not count.
+func SourceID(firstLine []byte) string {
+	for n := len(firstLine); n > 0 && (firstLine[n-1] == '\n' || firstLine[n-1] == '\r'); n-- {
+		firstLine = firstLine[:n-1]
+	}
+	sum := sha256.Sum256(firstLine)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,116 @@
+package logparse
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"mailwhy/engine/mail"
+)
+
+// maxEvidence bounds the lines kept of one message: its first ones, which say
+// how it began, and its newest. A sender that retries for five days would
+// otherwise grow without end.
+const (
+	maxEvidence  = 20
+	headEvidence = 6
+)
+
+// record is a message being made: one recipient of one transaction.
+type record struct {
+	mail.Message
+	listed bool // stands in Parser.changed
+	lone   bool // belongs to no transaction: no line can change it after this one
+}
+
+// loneRecord returns a record for a message that one line tells all about.
+// Drain takes it back.
+func (p *Parser) loneRecord() *record {
+	if n := len(p.lone); n > 0 {
+		r := p.lone[n-1]
+		p.lone = p.lone[:n-1]
+		return r
+	}
+	return &record{lone: true}
+}
+
+// failed notes a failing line of r at unixMilli: the first gives the message
+// its id and time for ever, each counts as an attempt. The caller sets outcome
+// and reply. ordinal tells apart the messages one line makes.
+func (p *Parser) failed(r *record, s *Stream, unixMilli, offset int64, ordinal int, line []byte) {
+	r.Attempts++
+	p.touched(r, s, unixMilli, offset, ordinal, line)
+}
+
+// touched notes a line that changes r without being a failing attempt, such as
+// a delivery at last. A record that has no id yet gets it here; only records
+// with an id are emitted.
+func (p *Parser) touched(r *record, s *Stream, unixMilli, offset int64, ordinal int, line []byte) {
+	if r.ID == "" {
+		r.ID = messageID(unixMilli, s.source.ID, offset, ordinal)
+		r.Source = s.source.ID
+		r.Time = unixTime(unixMilli)
+	}
+	if t := unixTime(unixMilli); t.After(r.Last) {
+		r.Last = t
+	}
+	if len(line) > 0 {
+		r.cite(s.evidence(offset, line))
+	}
+	p.list(r)
+}
+
+// list puts r among the changed messages.
+func (p *Parser) list(r *record) {
+	if !r.listed {
+		r.listed = true
+		p.changed = append(p.changed, r)
+	}
+}
+
+// cite adds a line to the evidence, once.
+func (r *record) cite(e mail.Evidence) {
+	for _, have := range r.Evidence {
+		if have.Offset == e.Offset && have.File == e.File {
+			return
+		}
+	}
+	if len(r.Evidence) >= maxEvidence { // a new slice: the old one was given out
+		r.Evidence = slices.Concat(r.Evidence[:headEvidence], r.Evidence[headEvidence+1:])
+	}
+	r.Evidence = append(r.Evidence, e)
+}
+
+// unixTime is the time of a stamp; 0, a line without stamp, is the zero time.
+func unixTime(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// messageID orders by time as a string: 13 decimal digits of Unix
+// milliseconds last until the year 2286.
+func messageID(unixMilli int64, source string, offset int64, ordinal int) string {
+	b := make([]byte, 0, 64)
+	b = appendPadded(b, max(unixMilli, 0), 13)
+	b = append(append(append(b, '-'), source...), '-')
+	b = appendPadded(b, offset, 12)
+	b = appendPadded(append(b, '-'), int64(ordinal), 3)
+	return string(b)
+}
+
+// appendPadded appends n with leading zeros up to width.
+func appendPadded(b []byte, n int64, width int) []byte {
+	for limit := int64(10); width > 1; width-- {
+		if n < limit {
+			b = append(b, '0')
+		}
+		if limit > math.MaxInt64/10 {
+			break
+		}
+		limit *= 10
+	}
+	return strconv.AppendInt(b, n, 10)
+}

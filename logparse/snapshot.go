@@ -1,0 +1,201 @@
+package logparse
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"mailwhy/engine/mail"
+)
+
+// snapshotVersion changes when a snapshot of before cannot be read any more;
+// the caller then reads the logs again.
+const snapshotVersion = 1
+
+// snapshot is the form of Parser.Snapshot.
+type snapshot struct {
+	Version      int                        `json:"version"`
+	LetGo        int64                      `json:"let_go,omitempty"`
+	Formats      map[string]json.RawMessage `json:"formats,omitempty"`
+	Streams      []savedStream              `json:"streams,omitempty"`
+	Transactions []savedTransaction         `json:"transactions,omitempty"` // oldest first
+	Finished     []savedTransaction         `json:"finished,omitempty"`
+	Changed      []savedRecord              `json:"changed,omitempty"` // of closed transactions, not yet drained
+}
+
+type savedStream struct {
+	ID       string     `json:"id"`
+	Name     string     `json:"name"`
+	Format   string     `json:"format,omitempty"`
+	ModTime  time.Time  `json:"mod_time,omitzero"`
+	Pinned   string     `json:"pinned,omitempty"`
+	Clock    savedClock `json:"clock,omitzero"`
+	Stats    Stats      `json:"stats"`
+	LastTime int64      `json:"last_time,omitempty"`
+	AfterCR  bool       `json:"after_cr,omitempty"`
+	Skipping bool       `json:"skipping,omitempty"`
+}
+
+type savedTransaction struct {
+	Key     []byte        `json:"key"`
+	Born    int64         `json:"born,omitempty"`
+	Lines   []savedLine   `json:"lines,omitempty"`
+	Records []savedRecord `json:"records,omitempty"`
+	Facts   *mail.Message `json:"facts,omitempty"`
+}
+
+type savedLine struct {
+	Kind   byte   `json:"kind"`
+	Stream string `json:"stream"` // source id
+	Offset int64  `json:"offset"`
+	Text   []byte `json:"text"`
+}
+
+type savedRecord struct {
+	Message mail.Message `json:"message"`
+	Listed  bool         `json:"listed,omitempty"`
+}
+
+// Snapshot returns the open transactions and the state of every stream, so
+// that Restore on a new parser goes on as if nothing had happened.
+func (p *Parser) Snapshot() ([]byte, error) {
+	snap := snapshot{Version: snapshotVersion, LetGo: p.open.letGo, Formats: map[string]json.RawMessage{}}
+	for _, f := range p.formats {
+		state, err := f.save()
+		if err != nil {
+			return nil, fmt.Errorf("save state of %s: %w", f.name(), err)
+		}
+		if state != nil {
+			snap.Formats[f.name()] = state
+		}
+	}
+	for _, s := range p.order {
+		snap.Streams = append(snap.Streams, s.save())
+	}
+	open := map[*record]bool{}
+	snap.Transactions = p.open.open.save(p, open)
+	snap.Finished = p.open.finished.save(p, open)
+	for _, r := range p.changed {
+		if !open[r] {
+			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
+		}
+	}
+	data, err := json.Marshal(snap)
+	if err != nil {
+		return nil, fmt.Errorf("encode snapshot: %w", err)
+	}
+	return data, nil
+}
+
+func (s *Stream) save() savedStream {
+	saved := savedStream{
+		ID: s.source.ID, Name: s.source.Name, ModTime: s.source.ModTime, Pinned: s.source.Format,
+		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, AfterCR: s.afterCR, Skipping: s.skipping,
+	}
+	if s.current != nil {
+		saved.Format = s.current.name()
+	}
+	return saved
+}
+
+// save returns the transactions of the list and notes their records.
+func (l *transactionList) save(p *Parser, records map[*record]bool) []savedTransaction {
+	var saved []savedTransaction
+	for t := l.oldest; t != nil; t = t.next {
+		saved = append(saved, t.save(p))
+		for _, r := range t.records {
+			records[r] = true
+		}
+	}
+	return saved
+}
+
+func (t *transaction) save(p *Parser) savedTransaction {
+	saved := savedTransaction{Key: t.key, Born: t.born, Facts: t.facts}
+	for i := range t.lines {
+		k := &t.lines[i]
+		saved.Lines = append(saved.Lines, savedLine{k.kind, p.order[k.stream].source.ID, k.offset, t.bytes(k)})
+	}
+	for _, r := range t.records {
+		saved.Records = append(saved.Records, savedRecord{r.Message, r.listed})
+	}
+	return saved
+}
+
+// Restore reads a Snapshot; on error the parser is left empty.
+func (p *Parser) Restore(data []byte) error {
+	p.reset()
+	if err := p.restore(data); err != nil {
+		p.reset()
+		return fmt.Errorf("restore parser: %w", err)
+	}
+	return nil
+}
+
+func (p *Parser) restore(data []byte) error {
+	var snap snapshot
+	if err := json.Unmarshal(data, &snap); err != nil {
+		return fmt.Errorf("decode snapshot: %w", err)
+	}
+	if snap.Version != snapshotVersion {
+		return fmt.Errorf("snapshot has version %d, want %d", snap.Version, snapshotVersion)
+	}
+	p.open.letGo = snap.LetGo
+	for name, state := range snap.Formats {
+		f := p.format(name)
+		if f == nil {
+			return fmt.Errorf("snapshot of unknown format %q", name)
+		}
+		if err := f.load(state); err != nil {
+			return fmt.Errorf("load state of %s: %w", name, err)
+		}
+	}
+	for _, saved := range snap.Streams {
+		if p.streams[saved.ID] != nil {
+			return fmt.Errorf("source %q stands twice in the snapshot", saved.ID)
+		}
+		s := p.add(Source{ID: saved.ID, Name: saved.Name, Format: saved.Pinned, ModTime: saved.ModTime})
+		s.current = p.format(saved.Format)
+		s.clock.load(saved.Clock)
+		s.stats, s.lastTime = saved.Stats, saved.LastTime
+		s.afterCR, s.skipping = saved.AfterCR, saved.Skipping
+	}
+	for _, saved := range snap.Transactions {
+		if err := p.restoreTransaction(saved, &p.open.open); err != nil {
+			return err
+		}
+	}
+	for _, saved := range snap.Finished {
+		if err := p.restoreTransaction(saved, &p.open.finished); err != nil {
+			return err
+		}
+	}
+	for _, saved := range snap.Changed {
+		p.list(&record{Message: saved.Message})
+	}
+	return nil
+}
+
+func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
+	if p.open.get(saved.Key) != nil {
+		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
+	}
+	t := &transaction{key: saved.Key, born: saved.Born, facts: saved.Facts}
+	for _, l := range saved.Lines {
+		s := p.streams[l.Stream]
+		if s == nil {
+			return fmt.Errorf("transaction %q: unknown source %q", saved.Key, l.Stream)
+		}
+		t.keepAnother(l.Kind, s, l.Offset, l.Text)
+	}
+	for _, r := range saved.Records {
+		rec := &record{Message: r.Message}
+		t.records = append(t.records, rec)
+		if r.Listed {
+			p.list(rec)
+		}
+	}
+	p.open.byKey.put(t)
+	list.append(t)
+	return nil
+}

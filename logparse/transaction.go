@@ -1,0 +1,211 @@
+package logparse
+
+import (
+	"unicode/utf8"
+
+	"mailwhy/engine/mail"
+)
+
+// transactionAge is how long, in log time, a transaction may stay open without
+// being closed: Postfix returns mail after five days by default, and some
+// sites double that.
+const transactionAge = 14 * 24 * 60 * 60 * 1000 // milliseconds
+
+// transaction is one message in one gateway's hands, from its first line until
+// the gateway is done with it. What most transactions ever need is to be
+// forgotten, so it holds the lines that gave facts as bytes, unread, in a
+// buffer that the next transaction uses again.
+type transaction struct {
+	key        []byte
+	hash       uint64 // of key, the table's
+	born       int64  // Unix milliseconds of its first line
+	lines      []keptLine
+	text       []byte           // the bytes of lines
+	records    []*record        // one a recipient, in the order they failed
+	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
+	list       *transactionList // the one it stands in
+	prev, next *transaction     // by age
+}
+
+// keptLine is a line of a transaction that may become evidence.
+type keptLine struct {
+	kind       byte  // the format's own word for what the line tells
+	stream     int32 // Parser.order; no pointer, so that the collector need not look
+	start, end int32 // in transaction.text
+	offset     int64
+}
+
+// maxKept bounds the bytes a transaction keeps unread.
+const maxKept = 16 << 10
+
+// keep adds a line of a kind, unless one of that kind is there. It returns
+// whether it did.
+func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool {
+	return !t.has(kind) && t.keepAnother(kind, s, offset, line)
+}
+
+// keepAnother adds a line, whether others of its kind are there or not.
+func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byte) bool {
+	if len(t.text)+len(line) > maxKept {
+		return false
+	}
+	start := len(t.text)
+	t.text = append(append(t.text, line...), '\n')
+	t.lines = append(t.lines, keptLine{kind, s.index, int32(start), int32(start + len(line)), offset})
+	return true
+}
+
+// has reports whether a line of a kind is kept.
+func (t *transaction) has(kind byte) bool {
+	for i := range t.lines {
+		if t.lines[i].kind == kind {
+			return true
+		}
+	}
+	return false
+}
+
+// bytes returns a kept line; it is valid until the transaction is closed.
+func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
+
+// kept calls yield with each kept line. The lines share one string, as far
+// as they are UTF-8.
+func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
+	if !utf8.Valid(t.text) {
+		for i := range t.lines {
+			k := &t.lines[i]
+			yield(k.kind, p.order[k.stream].evidence(k.offset, t.bytes(k)))
+		}
+		return
+	}
+	all := string(t.text)
+	for i := range t.lines {
+		k := &t.lines[i]
+		yield(k.kind, mail.Evidence{File: p.order[k.stream].source.Name, Offset: k.offset, Text: all[k.start:k.end]})
+	}
+}
+
+// record returns the recipient's record, a new one when there is none; made
+// tells which. Addresses compare without case; "" is a recipient of its own,
+// the unknown one.
+func (t *transaction) record(recipient mail.Path) (r *record, made bool) {
+	if r := t.recipient(recipient); r != nil {
+		return r, false
+	}
+	r = &record{}
+	r.Recipient = recipient
+	t.records = append(t.records, r)
+	return r, true
+}
+
+// recipient returns the recipient's record, nil when there is none.
+func (t *transaction) recipient(path mail.Path) *record {
+	for _, r := range t.records {
+		if r.Recipient == path || r.Recipient.Fold() == path.Fold() {
+			return r
+		}
+	}
+	return nil
+}
+
+// transactions are the open ones. Those whose product said it is done with
+// them stay a little longer: the lines of several daemons do not always arrive
+// in order.
+type transactions struct {
+	byKey    table
+	open     transactionList
+	finished transactionList
+	most     int
+	letGo    int64
+	free     *transaction // closed ones, linked by next
+}
+
+// maxFinished is how many finished transactions wait for late lines.
+const maxFinished = 64
+
+// transactionList is linked from the oldest to the last.
+type transactionList struct {
+	oldest, last *transaction
+	n            int
+}
+
+func newTransactions(most int) transactions {
+	return transactions{byKey: newTable(), most: most}
+}
+
+// get returns the open transaction with key, nil when there is none.
+func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
+
+// begin opens a transaction; one that is open under key is closed first.
+func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
+	if old := o.get(key); old != nil {
+		o.close(old)
+	}
+	return o.add(key, unixMilli)
+}
+
+// add is begin for a key that is known to be free. The oldest transactions are
+// let go when there are too many or when they are too old.
+func (o *transactions) add(key []byte, unixMilli int64) *transaction {
+	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
+		o.letGo++
+		o.close(t)
+	}
+	t := o.free
+	if t != nil {
+		o.free = t.next
+		t.next = nil
+	} else {
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400), key: make([]byte, 0, 40)}
+	}
+	t.key, t.born = append(t.key[:0], key...), unixMilli
+	o.byKey.put(t)
+	o.open.append(t)
+	return t
+}
+
+// finish notes that the product is done with a transaction.
+func (o *transactions) finish(t *transaction) {
+	if t.list == &o.finished {
+		return
+	}
+	t.list.remove(t)
+	o.finished.append(t)
+	if o.finished.n > maxFinished {
+		o.close(o.finished.oldest)
+	}
+}
+
+// close forgets a transaction. Its records stay with Parser.changed until they
+// are drained.
+func (o *transactions) close(t *transaction) {
+	o.byKey.delete(t)
+	t.list.remove(t)
+	*t = transaction{key: t.key[:0], lines: t.lines[:0], text: t.text[:0], next: o.free}
+	o.free = t
+}
+
+func (l *transactionList) append(t *transaction) {
+	t.list, t.prev, t.next = l, l.last, nil
+	if l.last != nil {
+		l.last.next = t
+	} else {
+		l.oldest = t
+	}
+	l.last = t
+	l.n++
+}
+
+func (l *transactionList) remove(t *transaction) {
+	if t.prev != nil {
+		t.prev.next = t.next
+	} else {
+		l.oldest = t.next
+	}
+	if t.next != nil {
+		t.next.prev = t.prev
+	} else {
+		l.last = t.prev
+	}
+	l.n--
+}

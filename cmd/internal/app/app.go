@@ -1,0 +1,307 @@
+// Package app wires the packages to one running program: the policy set with
+// its exceptions, the index, the pump. Every front end goes through it.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"mailwhy/cmd/internal/config"
+	"mailwhy/engine"
+	"mailwhy/engine/exception"
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+	"mailwhy/index/ingest"
+)
+
+// App is the open data folder and all that works on it.
+type App struct {
+	Config     config.Config
+	Index      *index.Index
+	Exceptions *exception.Service
+	Now        func() time.Time
+
+	lock *index.LockFile
+	pump *ingest.Pump
+
+	mu      sync.RWMutex
+	base    *engine.Set // of the policy file
+	set     *engine.Set // with the exceptions
+	problem string      // of the policy file's last edit; "" = well
+	changed chan struct{}
+	seen    fileMark
+}
+
+// fileMark tells whether a file was written since.
+type fileMark struct {
+	size int64
+	time time.Time
+}
+
+// SocketName is the socket in the data folder.
+const SocketName = "mailwhy.sock"
+
+// Open takes the data folder and opens what is in it. *index.HeldError when
+// another process has it.
+func Open(c config.Config) (*App, error) {
+	if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("make data folder: %w", err)
+	}
+	a := &App{Config: c, Now: func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }, changed: make(chan struct{})}
+	var err error
+	if a.lock, err = index.Lock(c.Data, filepath.Join(c.Data, SocketName)); err != nil {
+		return nil, err
+	}
+	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
+		return nil, errors.Join(err, a.lock.Close())
+	}
+	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now}); err != nil {
+		return nil, errors.Join(err, a.Index.Close(), a.lock.Close())
+	}
+	if err := a.loadPolicy(); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// Close ends everything and gives the folder back.
+func (a *App) Close() error {
+	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.lock.Close())
+}
+
+// loadPolicy reads the policy file; without one the set is empty.
+func (a *App) loadPolicy() error {
+	base := &engine.Set{}
+	mark := fileMark{}
+	if a.Config.Policy != "" {
+		data, err := os.ReadFile(a.Config.Policy)
+		if err != nil {
+			return fmt.Errorf("read policy file: %w", err)
+		}
+		mark = markOf(a.Config.Policy)
+		if base, err = engine.Load(a.Config.Policy, data); err != nil {
+			return err
+		}
+	}
+	a.mu.Lock()
+	a.base, a.problem, a.seen = base, "", mark
+	a.mu.Unlock()
+	a.applyExceptions()
+	return nil
+}
+
+func markOf(path string) fileMark {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fileMark{}
+	}
+	return fileMark{size: info.Size(), time: info.ModTime()}
+}
+
+// applyExceptions puts the set in force together anew.
+func (a *App) applyExceptions() {
+	changes := a.Exceptions.Changes()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.set = a.base.Apply(changes...)
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// Set is the set in force.
+func (a *App) Set() *engine.Set {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.set
+}
+
+// PolicyProblem says what is wrong with the policy file's last edit, while the
+// set before it stays in force; "" = well.
+func (a *App) PolicyProblem() string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.problem
+}
+
+// lookEvery is how often the policy file and the journal are looked at: an
+// edit is in force within a second.
+const lookEvery = 300 * time.Millisecond
+
+// Run follows the logs, the policy file and the journal until ctx ends.
+func (a *App) Run(ctx context.Context) error {
+	pump, err := a.newPump(a.Config.Sources)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.pump = pump
+	a.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- pump.Run(ctx) }()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-tick.C:
+			a.look(ctx)
+		}
+	}
+}
+
+// Ingest reads sources once.
+func (a *App) Ingest(ctx context.Context, sources []string) ([]ingest.Status, error) {
+	pump, err := a.newPump(sources)
+	if err != nil {
+		return nil, err
+	}
+	err = pump.Once(ctx)
+	return pump.Status(), err
+}
+
+func (a *App) newPump(sources []string) (*ingest.Pump, error) {
+	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Reconcile: 500 * time.Millisecond})
+}
+
+// look takes in edits of the policy file and what others journalled.
+func (a *App) look(ctx context.Context) {
+	if news, err := a.Exceptions.Reload(); err == nil && news {
+		a.applyExceptions()
+	}
+	a.mu.RLock()
+	seen := a.seen
+	a.mu.RUnlock()
+	mark := markOf(a.Config.Policy)
+	if a.Config.Policy == "" || mark == seen || mark == (fileMark{}) {
+		return
+	}
+	before := a.Set().Version()
+	if err := a.loadPolicy(); err != nil {
+		a.mu.Lock()
+		a.problem, a.seen = err.Error(), mark
+		close(a.changed)
+		a.changed = make(chan struct{})
+		a.mu.Unlock()
+		return
+	}
+	if v := a.Set().Version(); v != before {
+		_ = a.Exceptions.NotePolicyEdit(ctx, exception.PolicyEdit{Path: a.Config.Policy, Hash: v, Owner: ownerOf(a.Config.Policy), Time: a.Now()})
+	}
+}
+
+func ownerOf(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		if u, err := user.LookupId(fmt.Sprint(st.Uid)); err == nil {
+			return u.Username
+		}
+		return fmt.Sprint(st.Uid)
+	}
+	return ""
+}
+
+// Actor tells who a local user is to this folder: its owner is admin, members
+// of its group are operators, others viewers.
+func (a *App) Actor(uid uint32) exception.Actor {
+	who := exception.Actor{Name: fmt.Sprint(uid), Role: exception.Viewer}
+	u, err := user.LookupId(fmt.Sprint(uid))
+	if err == nil {
+		who.Name = u.Username
+	}
+	info, statErr := os.Stat(a.Config.Data)
+	if statErr != nil {
+		return who
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return who
+	}
+	if st.Uid == uid || uid == 0 {
+		who.Role = exception.Admin
+		return who
+	}
+	if err == nil {
+		groups, _ := u.GroupIds()
+		for _, g := range groups {
+			if g == fmt.Sprint(st.Gid) {
+				who.Role = exception.Operator
+			}
+		}
+	}
+	return who
+}
+
+// Sources is the health of the followed logs; empty before Run.
+func (a *App) Sources() []ingest.Status {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.pump == nil {
+		return nil
+	}
+	return a.pump.Status()
+}
+
+// Impact replays a change against everything in the index.
+func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
+	var failed error
+	report, err := engine.Impact(ctx, a.Set(), change, a.Now(), func(yield func(mail.Message) bool) {
+		for m, err := range a.Index.Messages(ctx, index.Query{}) {
+			if err != nil {
+				failed = err
+				return
+			}
+			if !yield(m) {
+				return
+			}
+		}
+	})
+	return report, errors.Join(err, failed)
+}
+
+// Create journals an exception; it is in force when it returns.
+func (a *App) Create(ctx context.Context, actor exception.Actor, p exception.Proposal) (exception.Exception, error) {
+	e, err := a.Exceptions.Create(ctx, a.Set(), actor, p)
+	if err == nil {
+		a.applyExceptions()
+	}
+	return e, err
+}
+
+// Revoke ends an exception now.
+func (a *App) Revoke(ctx context.Context, actor exception.Actor, id int, reason string) (exception.Exception, error) {
+	e, err := a.Exceptions.Revoke(ctx, actor, id, reason)
+	if err == nil {
+		a.applyExceptions()
+	}
+	return e, err
+}
+
+// Extend moves an exception's expiry.
+func (a *App) Extend(ctx context.Context, actor exception.Actor, id int, until time.Time, reason string) (exception.Exception, error) {
+	e, err := a.Exceptions.Extend(ctx, actor, id, until, reason)
+	if err == nil {
+		a.applyExceptions()
+	}
+	return e, err
+}
+
+// Runner runs a command line in the owner's process for a peer.
+type Runner func(ctx context.Context, peer Peer, args []string, stdin io.Reader, stdout, stderr io.Writer) int
+
+// Peer is who asks through the socket.
+type Peer struct {
+	UID uint32
+	Dir string // working directory, for relative paths
+}

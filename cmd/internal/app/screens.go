@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"mailwhy/engine"
+	"mailwhy/engine/exception"
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+	"mailwhy/tui"
+)
+
+// Services gives the screens what they need, acting as one user.
+func (a *App) Services(actor exception.Actor) tui.Services {
+	return tui.Services{Searcher: searcher{a.Index, a}, Explainer: explainer{a}, Excepter: excepter{a, actor}, Sources: sources{a}}
+}
+
+type searcher struct {
+	*index.Index
+	app *App
+}
+
+func (s searcher) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
+	return s.app.Impact(ctx, change)
+}
+
+type explainer struct{ app *App }
+
+func (e explainer) Why(m mail.Message) engine.Trace {
+	return engine.Why(e.app.Set(), &m, time.Time{}, e.app.Now())
+}
+
+func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
+	set, now := e.app.Set(), e.app.Now()
+	at := m.Time
+	if at.IsZero() {
+		at = now
+	}
+	v := engine.Decide(set, &m, at)
+	return v, engine.Agree(set, &m, at, now, v)
+}
+
+func (e explainer) Policy(id string) (engine.Policy, bool) {
+	for _, p := range e.app.Set().Policies() {
+		if p.ID == id {
+			return p, true
+		}
+	}
+	return engine.Policy{}, false
+}
+
+func (e explainer) PolicyChanged() <-chan struct{} {
+	e.app.mu.RLock()
+	defer e.app.mu.RUnlock()
+	return e.app.changed
+}
+
+type excepter struct {
+	app   *App
+	actor exception.Actor
+}
+
+func (x excepter) Propose(ctx context.Context, p exception.Proposal) (exception.Draft, error) {
+	return x.app.Exceptions.Propose(ctx, x.app.Set(), x.actor, p)
+}
+
+func (x excepter) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
+	return x.app.Create(ctx, x.actor, p)
+}
+
+func (x excepter) Revoke(ctx context.Context, id int, reason string) (exception.Exception, error) {
+	return x.app.Revoke(ctx, x.actor, id, reason)
+}
+
+func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
+	return x.app.Extend(ctx, x.actor, id, until, reason)
+}
+
+func (x excepter) List() []exception.Exception { return x.app.Exceptions.List() }
+
+type sources struct{ app *App }
+
+func (s sources) Sources() []tui.SourceStatus {
+	var list []tui.SourceStatus
+	for _, st := range s.app.Sources() {
+		list = append(list, tui.SourceStatus{Path: st.Path, Format: st.Format, Lines: st.Lines, Behind: st.Behind, Lag: st.Lag, LastLine: st.LastLine,
+			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem})
+	}
+	return list
+}

@@ -1,0 +1,96 @@
+// Package config reads mailwhy's configuration: one strict YAML file. It knows
+// no other package; the wiring turns it into each package's own options.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the configuration with its defaults filled in.
+type Config struct {
+	Sources       []string `yaml:"sources"`        // log files and globs
+	Policy        string   `yaml:"policy"`         // the policy file; "" = none
+	Data          string   `yaml:"data"`           // the data folder
+	TimeZone      string   `yaml:"time_zone"`      // of the screens and of stamps without one
+	RetentionDays int      `yaml:"retention_days"` // 0 = for ever
+	All           bool     `yaml:"all"`            // index plain deliveries too
+	Theme         string   `yaml:"theme"`          // dark or light
+	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
+}
+
+// Default returns the defaults; env looks environment variables up.
+func Default(env func(string) string) Config {
+	state := env("XDG_STATE_HOME")
+	if state == "" {
+		state = filepath.Join(env("HOME"), ".local", "state")
+	}
+	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", RetentionDays: 365, Theme: "dark"}
+}
+
+// Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
+// defaults alone. An error names the file and line.
+func Load(path string, env func(string) string) (Config, error) {
+	c := Default(env)
+	candidates := []string{path}
+	if path == "" {
+		home := env("XDG_CONFIG_HOME")
+		if home == "" {
+			home = filepath.Join(env("HOME"), ".config")
+		}
+		candidates = []string{filepath.Join(home, "mailwhy", "config.yaml"), "/etc/mailwhy/config.yaml"}
+	}
+	for _, file := range candidates {
+		data, err := os.ReadFile(file)
+		if errors.Is(err, os.ErrNotExist) && path == "" {
+			continue
+		}
+		if err != nil {
+			return Config{}, fmt.Errorf("read configuration: %w", err)
+		}
+		return c, c.read(file, data)
+	}
+	return c, nil
+}
+
+func (c *Config) read(file string, data []byte) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(c); err != nil && !errors.Is(err, io.EOF) {
+		text := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "yaml: "), "unmarshal errors:\n  ")
+		first, _, _ := strings.Cut(text, "\n")
+		if rest, ok := strings.CutPrefix(first, "line "); ok {
+			if line, sentence, ok := strings.Cut(rest, ": "); ok {
+				return fmt.Errorf("%s:%s: %s", file, line, sentence)
+			}
+		}
+		return fmt.Errorf("%s:1: %s", file, first)
+	}
+	if _, err := time.LoadLocation(c.TimeZone); err != nil {
+		return fmt.Errorf("%s: time_zone %q is not known: write a name such as Europe/Zurich", file, c.TimeZone)
+	}
+	if c.Theme != "dark" && c.Theme != "light" {
+		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
+	}
+	return nil
+}
+
+// Location is the configured time zone.
+func (c Config) Location() *time.Location {
+	loc, err := time.LoadLocation(c.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return loc
+}
+
+// YAML prints every key with its value.
+func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }

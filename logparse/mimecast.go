@@ -148,7 +148,7 @@ func (f *mimecast) stamp(s *Stream, e *mimeEvent) int64 {
 func (f *mimecast) take(l *mimeLine, e *mimeEvent) bool {
 	stage := e.stage()
 	switch out := e.outcome(stage); {
-	case stage == mimeOther:
+	case stage == mimeOther && out == "":
 	case out.Failing():
 		f.fail(l, e, stage, out)
 	case out == mail.Delivered:

@@ -16,6 +16,11 @@ func (e *mimeEvent) outcome(stage mimeStage) mail.Outcome {
 		return e.receiptOutcome()
 	case mimeDelivery:
 		return e.deliveryOutcome()
+	case mimeOther: // scans and clicks: only what they kept or refused counts
+		if out := actOutcome(e.value[mimeAct]); out == mail.Held || out == mail.Rejected {
+			return out
+		}
+		return ""
 	case mimeProcess, mimeImpersonation:
 		out := actOutcome(e.value[mimeAct])
 		if out == "" && e.has(mimeHold) && !e.has(mimeAct) {
@@ -32,7 +37,8 @@ func (e *mimeEvent) outcome(stage mimeStage) mail.Outcome {
 // actOutcome reads the action word of v1 (Acc, Rej, Hld, Sdbx, Bnc) and v2,
 // where some are written out. Sandboxed mail is on its way.
 func actOutcome(act []byte) mail.Outcome {
-	switch strings.ToLower(string(act)) {
+	word, n := lower(act)
+	switch string(word[:n]) {
 	case "acc", "accept", "accepted", "allow", "allowed", "sdbx", "sandbox", "none", "tag":
 		return mail.Accepted
 	case "rej", "reject", "rejected":
@@ -71,7 +77,8 @@ func (e *mimeEvent) deliveryOutcome() mail.Outcome {
 	if !e.has(mimeDelivered) {
 		delivered = e.value[mimeAct] // v2: the subtype
 	}
-	switch strings.ToLower(string(delivered)) {
+	word, n := lower(delivered)
+	switch string(word[:n]) {
 	case "true", "yes", "1":
 		return mail.Delivered
 	case "false", "no", "0":
@@ -117,7 +124,7 @@ func (e *mimeEvent) phase(stage mimeStage, reply mail.Reply) mail.Phase {
 	switch stage {
 	case mimeDelivery:
 		return mail.PhaseDelivery
-	case mimeProcess, mimeImpersonation:
+	case mimeProcess, mimeImpersonation, mimeOther:
 		return mail.PhaseQueue
 	}
 	words := strings.ToLower(text(e.value[mimeRejType]) + " " + reply.Text)
@@ -147,16 +154,30 @@ func (e *mimeEvent) reported(stage mimeStage) mail.Reported {
 		r.Rule = err
 	}
 	switch {
-	case stage == mimeProcess && r.Type == "":
+	case r.Type == "" && len(e.value[mimeHold]) > 0:
 		r.Type = e.text(mimeHold)
 	case stage == mimeImpersonation:
 		r.Type, r.Rule = "impersonation protect", e.text(mimePolicy)
+	case stage == mimeOther && r.Type == "":
+		r.Type = e.text(mimeType)
 	case r.Rule == "" && strings.Contains(r.Type, "RBL"):
 		if list, _, _ := strings.Cut(r.Detail, " "); strings.Contains(list, ".") {
 			r.Rule = list
 		}
 	}
 	return r
+}
+
+// lower is a short word in lower case. What is longer than any word that we
+// know is cut, and so stays unknown.
+func lower(word []byte) (b [16]byte, n int) {
+	n = copy(b[:], word)
+	for i := range n {
+		if b[i] >= 'A' && b[i] <= 'Z' {
+			b[i] |= 0x20
+		}
+	}
+	return b, n
 }
 
 // text is a value as a string, without the spaces around it.

@@ -44,6 +44,7 @@ type Exception struct {
 	To        engine.Spec     `json:"to,omitzero"`
 	SourceIPs []string        `json:"source_ips,omitempty"`
 	Override  bool            `json:"override,omitempty"`
+	Group     string          `json:"group,omitempty"` // the group a member is removed from
 	Narrative string          `json:"narrative"`
 	Ticket    string          `json:"ticket"`
 	Reason    string          `json:"reason,omitempty"`
@@ -80,6 +81,15 @@ func (e Exception) State(now time.Time) State {
 func (e Exception) InForce(now time.Time) bool {
 	s := e.State(now)
 	return s == Live || s == Pending
+}
+
+// ExpiryWarning is how long before its expiry an exception is said to expire.
+const ExpiryWarning = 7 * 24 * time.Hour
+
+// Expiring reports whether it is in force at now and expires within
+// ExpiryWarning.
+func (e Exception) Expiring(now time.Time) bool {
+	return e.InForce(now) && !e.Expires.IsZero() && e.Expires.Sub(now) <= ExpiryWarning
 }
 
 // Until is the instant from which it no longer counts: the earlier of its

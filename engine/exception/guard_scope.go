@@ -229,7 +229,7 @@ func (q question) guardOwnDomain() Guard {
 
 // sameScope reports whether two exceptions let in, or block, the same.
 func sameScope(a, b Exception) bool {
-	return a.Kind == b.Kind && a.FromPart == b.FromPart && sameSpec(a.From, b.From) && sameSpec(a.To, b.To) &&
+	return a.Kind == b.Kind && a.Group == b.Group && a.FromPart == b.FromPart && sameSpec(a.From, b.From) && sameSpec(a.To, b.To) &&
 		slices.Equal(sorted(a.SourceIPs), sorted(b.SourceIPs))
 }
 

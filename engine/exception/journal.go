@@ -205,7 +205,14 @@ func Verify(path string) (entries int, err error) {
 		l.apply(e)
 		return nil
 	}
-	p, tail, err := scan(f, origin(), size, take)
+	h := readHead(path)
+	p, tail, err := scan(f, origin(), size, h.watch(take))
+	if err == nil {
+		err = h.check(p, len(tail) > 0)
+	}
+	if wrong := (*ChainError)(nil); errors.As(err, &wrong) {
+		return wrong.Entry - 1, err
+	}
 	if err != nil || len(tail) == 0 {
 		return p.entries, err
 	}

@@ -21,21 +21,18 @@ const lockPatience = 10 * time.Second
 
 // openLocked opens the journal, waits until it holds flock(2) on it, and tells
 // its size then. Closing the file lets go.
-func openLocked(ctx context.Context, path string, flag, how int) (f *os.File, size int64, err error) {
-	f, err = os.OpenFile(path, flag, 0)
+func openLocked(ctx context.Context, path string, flag, how int) (*os.File, int64, error) {
+	f, err := os.OpenFile(path, flag, 0)
 	if err != nil {
 		return nil, 0, fmt.Errorf("open journal: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-		}
-	}()
 	if err := lock(ctx, f, how); err != nil {
+		f.Close()
 		return nil, 0, fmt.Errorf("lock journal %s: %w", path, err)
 	}
 	info, err := f.Stat()
 	if err != nil {
+		f.Close()
 		return nil, 0, fmt.Errorf("open journal: %w", err)
 	}
 	return f, info.Size(), nil

@@ -232,7 +232,11 @@ func (s *Service) catchUp(f journalFile, size int64) (tail []byte, err error) {
 	if err := s.at.unchanged(f, size); err != nil {
 		return nil, err
 	}
-	s.at, tail, err = scan(f, s.at, size, s.take)
+	h := readHead(s.path)
+	s.at, tail, err = scan(f, s.at, size, h.watch(s.take))
+	if err == nil {
+		err = h.check(s.at, len(tail) > 0)
+	}
 	return tail, err
 }
 
@@ -288,6 +292,7 @@ func (s *Service) mend(f journalFile, tail []byte) error {
 		whole.size++
 		s.at = whole
 	}
+	writeHead(s.path, s.at)
 	return nil
 }
 
@@ -305,6 +310,7 @@ func (s *Service) append(f journalFile, e entry) error {
 	}
 	s.ledger.apply(e)
 	s.at = position{entries: e.Number, hash: hash, start: s.at.size, size: s.at.size + int64(len(line))}
+	writeHead(s.path, s.at)
 	return nil
 }
 

@@ -98,6 +98,9 @@ func TestLifeOfAnException(t *testing.T) {
 	if err != nil || e.Expires != b.now.Add(DefaultLife) || e.Extensions != 1 {
 		t.Errorf("extended %+v, %v", e, err)
 	}
+	if _, err := b.Extend(ctx, olga, 1, time.Time{}, ""); err == nil || !strings.Contains(err.Error(), "longer than that already") {
+		t.Errorf("renewed twice at once: %v", err)
+	}
 	b.now = b.now.Add(time.Hour)
 	e, err = b.Revoke(ctx, ann, 1, "done")
 	if err != nil || e.Revoked != b.now || e.RevokedBy != "ann" || e.RevokeReason != "done" || e.State(b.now) != Revoked {
@@ -145,6 +148,13 @@ func TestState(t *testing.T) {
 	f(e, time.Minute, Revoked)
 	f(e, 2*time.Hour, Revoked)
 	f(Exception{Created: noon}, 1e6*time.Hour, Live)
+
+	e = Exception{Created: noon, Expires: noon.Add(DefaultLife)}
+	for left, want := range map[time.Duration]bool{ExpiryWarning + 1: false, ExpiryWarning: true, 1: true, 0: false} {
+		if got := e.Expiring(e.Expires.Add(-left)); got != want {
+			t.Errorf("expiring %v before the end: %v", left, got)
+		}
+	}
 }
 
 func TestCreateRefuses(t *testing.T) {

@@ -186,7 +186,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 		if s == nil {
 			return fmt.Errorf("transaction %q: unknown source %q", saved.Key, l.Stream)
 		}
-		t.keep(l.Kind, s, l.Offset, l.Text)
+		t.keepAnother(l.Kind, s, l.Offset, l.Text)
 	}
 	for _, r := range saved.Records {
 		rec := &record{Message: r.Message}

@@ -41,7 +41,12 @@ const maxKept = 16 << 10
 // keep adds a line of a kind, unless one of that kind is there. It returns
 // whether it did.
 func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool {
-	if t.has(kind) || len(t.text)+len(line) > maxKept {
+	return !t.has(kind) && t.keepAnother(kind, s, offset, line)
+}
+
+// keepAnother adds a line, whether others of its kind are there or not.
+func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byte) bool {
+	if len(t.text)+len(line) > maxKept {
 		return false
 	}
 	start := len(t.text)

@@ -1,9 +1,6 @@
-// Package exception is the one use case for every change a person makes:
-// propose, guard, create, revoke, extend, over an append-only journal.
 package exception
 
 import (
-	"context"
 	"time"
 
 	"mailwhy/engine"
@@ -47,6 +44,7 @@ type Exception struct {
 	To        engine.Spec     `json:"to,omitzero"`
 	SourceIPs []string        `json:"source_ips,omitempty"`
 	Override  bool            `json:"override,omitempty"`
+	Group     string          `json:"group,omitempty"` // the group a member is removed from
 	Narrative string          `json:"narrative"`
 	Ticket    string          `json:"ticket"`
 	Reason    string          `json:"reason,omitempty"`
@@ -58,10 +56,50 @@ type Exception struct {
 	MessageID string          `json:"message,omitempty"` // the evidence's id
 	Trace     string          `json:"trace,omitempty"`   // digest of the trace
 	Steps     []string        `json:"steps,omitempty"`   // the console's steps, field by field, to be done by hand
+
+	RevokeReason string    `json:"revoke_reason,omitempty"`
+	Extensions   int       `json:"extensions,omitempty"`  // times its expiry was moved later
+	Confirmed    time.Time `json:"confirmed,omitzero"`    // when its steps were confirmed done; zero = not yet
+	ApprovedBy   string    `json:"approved_by,omitempty"` // who approved it, never who made it
 }
 
 // State tells where it stands at now.
-func (e Exception) State(now time.Time) State { return Live }
+func (e Exception) State(now time.Time) State {
+	switch {
+	case !e.Revoked.IsZero() && !now.Before(e.Revoked):
+		return Revoked
+	case !e.Expires.IsZero() && !now.Before(e.Expires):
+		return Expired
+	case len(e.Steps) > 0 && e.Confirmed.IsZero():
+		return Pending
+	}
+	return Live
+}
+
+// InForce reports whether it counts in a replay at now: neither expired nor
+// revoked, whether or not its steps are done.
+func (e Exception) InForce(now time.Time) bool {
+	s := e.State(now)
+	return s == Live || s == Pending
+}
+
+// ExpiryWarning is how long before its expiry an exception is said to expire.
+const ExpiryWarning = 7 * 24 * time.Hour
+
+// Expiring reports whether it is in force at now and expires within
+// ExpiryWarning.
+func (e Exception) Expiring(now time.Time) bool {
+	return e.InForce(now) && !e.Expires.IsZero() && e.Expires.Sub(now) <= ExpiryWarning
+}
+
+// Until is the instant from which it no longer counts: the earlier of its
+// expiry and its revocation; zero = never.
+func (e Exception) Until() time.Time {
+	if e.Expires.IsZero() || !e.Revoked.IsZero() && e.Revoked.Before(e.Expires) {
+		return e.Revoked
+	}
+	return e.Expires
+}
 
 // Proposal is what a person asks for.
 type Proposal struct {
@@ -74,87 +112,9 @@ type Proposal struct {
 	Never   bool
 }
 
-// Guard is one guard's answer.
-type Guard struct {
-	Name     string `json:"name"`
-	Answer   string `json:"answer"` // "ok", "refused" or "needs_approver"
-	Sentence string `json:"sentence,omitempty"`
-}
-
 // Draft is an exception as it would be journalled, with its guards' answers.
 type Draft struct {
 	Exception Exception     `json:"exception"`
 	Guards    []Guard       `json:"guards"`
 	Change    engine.Change `json:"-"`
-}
-
-// Options of a service.
-type Options struct {
-	Now func() time.Time
-}
-
-// Service owns a journal file.
-type Service struct{}
-
-// Open reads the journal at path, making it when absent.
-func Open(path string, o Options) (*Service, error) { return &Service{}, nil }
-
-// Close lets go of the file.
-func (s *Service) Close() error { return nil }
-
-// Propose drafts an exception against a set (with the exceptions in force
-// applied) without writing. The error is a sentence for a person.
-func (s *Service) Propose(ctx context.Context, set *engine.Set, actor Actor, p Proposal) (Draft, error) {
-	return Draft{}, nil
-}
-
-// Create journals a proposal whose guards all say ok; it is on disk when it
-// returns. A *RefusedError says which guard refused.
-func (s *Service) Create(ctx context.Context, set *engine.Set, actor Actor, p Proposal) (Exception, error) {
-	return Exception{}, nil
-}
-
-// RefusedError is a guard's no.
-type RefusedError struct{ Guards []Guard }
-
-// Error is the first refusing guard's sentence.
-func (e *RefusedError) Error() string { return "" }
-
-// Revoke ends an exception now; this is also undo.
-func (s *Service) Revoke(ctx context.Context, actor Actor, id int, reason string) (Exception, error) {
-	return Exception{}, nil
-}
-
-// Extend moves the expiry.
-func (s *Service) Extend(ctx context.Context, actor Actor, id int, until time.Time, reason string) (Exception, error) {
-	return Exception{}, nil
-}
-
-// List returns every exception, newest first.
-func (s *Service) List() []Exception { return nil }
-
-// Get returns one exception.
-func (s *Service) Get(id int) (Exception, bool) { return Exception{}, false }
-
-// Changes returns what every exception does and did, with its window, for
-// engine.Set.Apply.
-func (s *Service) Changes() []engine.Change { return nil }
-
-// Reload reads what other processes appended; true when something was new.
-func (s *Service) Reload() (bool, error) { return false, nil }
-
-// Verify checks the hash chain of the journal at path; the error names the
-// entry and what is wrong with it.
-func Verify(path string) (entries int, err error) { return 0, nil }
-
-// NotePolicyEdit journals an edit of the policy file.
-func (s *Service) NotePolicyEdit(ctx context.Context, e PolicyEdit) error { return nil }
-
-// PolicyEdit is one change of the policy file as it was noticed.
-type PolicyEdit struct {
-	Path       string    `json:"path"`
-	Hash       string    `json:"hash"`
-	Owner      string    `json:"owner"`
-	Time       time.Time `json:"time"`
-	Difference []string  `json:"difference"`
 }

@@ -1,0 +1,433 @@
+package tui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	tea "github.com/charmbracelet/bubbletea"
+
+	"mailwhy/engine"
+	"mailwhy/engine/exception"
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+)
+
+// noon is when every test happens.
+var noon = time.Date(2026, 11, 23, 12, 4, 31, 0, time.UTC)
+
+// world is everything a session needs, in memory. Its services may be called
+// inside commands alone: armed counts the commands that run.
+type world struct {
+	mu       sync.Mutex
+	rows     []mail.Message // newest first
+	made     []exception.Exception
+	changed  chan struct{}
+	policies chan struct{}
+	sources  []SourceStatus
+	asked    []string // query texts of Page
+	refuse   string   // a guard's no
+	hold     chan struct{}
+	page     func(ctx context.Context, q index.Query) error
+
+	armed atomic.Int32
+	stray atomic.Int32 // calls outside a command
+}
+
+func newWorld(rows ...mail.Message) *world {
+	return &world{rows: rows, changed: make(chan struct{}), policies: make(chan struct{})}
+}
+
+func (w *world) enter() func() {
+	if w.armed.Load() == 0 {
+		w.stray.Add(1)
+	}
+	w.mu.Lock()
+	return w.mu.Unlock
+}
+
+// text finds the query's words: the index's own type may be opaque, so the
+// world remembers what the list asked for.
+func (w *world) matches(q index.Query, m mail.Message) bool {
+	for _, word := range strings.Fields(q.Text) {
+		if strings.Contains(word, ":") {
+			continue
+		}
+		if !strings.Contains(strings.ToLower(string(m.EnvelopeFrom)+" "+string(m.Recipient)+" "+m.Subject), word) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) Page(ctx context.Context, q index.Query, after index.Cursor, limit int) (index.Page, error) {
+	if w.page != nil {
+		if err := w.page(ctx, q); err != nil {
+			return index.Page{}, err
+		}
+	}
+	defer w.enter()()
+	w.asked = append(w.asked, q.Text)
+	var p index.Page
+	for _, m := range w.rows {
+		if after != "" && m.ID >= string(after) || !w.matches(q, m) {
+			continue
+		}
+		if len(p.Rows) == limit {
+			p.Next = index.Cursor(p.Rows[limit-1].ID)
+			break
+		}
+		p.Rows = append(p.Rows, m)
+	}
+	return p, nil
+}
+
+func (w *world) Get(ctx context.Context, id string) (mail.Message, error) {
+	defer w.enter()()
+	for _, m := range w.rows {
+		if m.ID == id {
+			return m, nil
+		}
+	}
+	return mail.Message{}, index.ErrNotFound
+}
+
+func (w *world) Count(ctx context.Context, q index.Query) (index.Total, error) {
+	defer w.enter()()
+	t := index.Total{Of: len(w.rows)}
+	for _, m := range w.rows {
+		if w.matches(q, m) {
+			t.Count++
+		}
+	}
+	if t.Count == 0 {
+		t.Older = 12
+	}
+	return t, nil
+}
+
+func (w *world) Histogram(ctx context.Context, q index.Query, n int) ([]index.Bucket, error) {
+	defer w.enter()()
+	bars := make([]index.Bucket, n)
+	for i := range bars {
+		bars[i] = index.Bucket{Start: noon.Add(-7*24*time.Hour + time.Duration(i)*6*time.Hour), Counts: map[mail.Outcome]int{mail.Rejected: i * i % 17, mail.Deferred: i % 3}}
+	}
+	return bars, nil
+}
+
+func (w *world) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
+	defer w.enter()()
+	return engine.ImpactReport{Messages: 3, Senders: 1, Recipients: 1, NeverScanned: 3, Examined: len(w.rows), ByDay: map[string]int{"2026-11-20": 1, "2026-11-23": 2}}, nil
+}
+
+func (w *world) Changed() <-chan struct{} {
+	defer w.enter()()
+	return w.changed
+}
+
+// arrive adds a message and tells who watches.
+func (w *world) arrive(m mail.Message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rows = append(w.rows, m)
+	slices.SortFunc(w.rows, func(a, b mail.Message) int { return strings.Compare(b.ID, a.ID) })
+	close(w.changed)
+	w.changed = make(chan struct{})
+}
+
+func outcome(o mail.Outcome) *mail.Outcome { return &o }
+func yes() *bool                           { b := true; return &b }
+func no() *bool                            { b := false; return &b }
+
+// blockedBy reports whether the world's one policy stops a message: everything
+// of acme.example, unless an exception lives for it.
+func (w *world) blockedBy(m mail.Message) bool {
+	if !strings.Contains(string(m.EnvelopeFrom), "acme.example") {
+		return false
+	}
+	for _, e := range w.made {
+		if e.State(noon) == exception.Live && e.From.Value == string(m.EnvelopeFrom) && !m.Time.Before(e.Created) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) verdict(m mail.Message) engine.Verdict {
+	if w.blockedBy(m) {
+		return engine.Verdict{Outcome: outcome(mail.Rejected), Stage: engine.StageBlockedSenders, Moment: engine.MomentRcpt, Policy: "P-007", Certainty: engine.Certain}
+	}
+	return engine.Verdict{Outcome: outcome(mail.Accepted), Certainty: engine.Certain}
+}
+
+func (w *world) Why(m mail.Message) engine.Trace {
+	defer w.enter()()
+	now := m
+	now.Time = noon
+	verdictNow := w.verdict(now)
+	t := engine.Trace{Message: m.ID, AsOf: m.Time, Verdict: w.verdict(m), VerdictNow: &verdictNow,
+		Agreement: engine.Agreement{Result: engine.NotPolicy, Logged: m.Reported.Type}}
+	winner, option := "P-007", "block_sender"
+	step := engine.Step{Stage: engine.StageBlockedSenders, Moment: engine.MomentRcpt, Outcome: engine.StepPass, NotMatching: 41}
+	if *t.Verdict.Outcome == mail.Rejected {
+		step.Outcome = engine.StepStop
+		t.Agreement = engine.Agreement{Result: engine.Agrees, Logged: m.Reply.Text}
+		t.Remedies = remedies(verdictNow)
+	} else if strings.Contains(string(m.EnvelopeFrom), "acme.example") {
+		winner, option = "E-1", "no_action"
+	}
+	if strings.Contains(string(m.EnvelopeFrom), "acme.example") {
+		step.Winner = &winner
+		step.Policies = []engine.Considered{
+			{ID: winner, Description: "Vendor block", Option: option, Matched: yes(), Because: "its group \"Blocked Senders\" lists the whole domain acme.example", Rank: engine.Rank{0, 5, 1, 1, 1, 0}, Origin: "policy.yaml:12"},
+			{ID: "P-012", Option: "no_action", Matched: no(), Because: "from is ceo@acme.example, not alice@acme.example"},
+		}
+	}
+	t.Steps = []engine.Step{
+		{Stage: engine.StageAntiSpoofing, Moment: engine.MomentRcpt, Outcome: engine.StepPass, Because: "acme.example is not internal"},
+		step,
+		{Stage: engine.StageManagedSenders, Moment: engine.MomentRcpt, Outcome: engine.StepSkip},
+	}
+	return t
+}
+
+func remedies(now engine.Verdict) []engine.Remedy {
+	if *now.Outcome == mail.Accepted {
+		return nil
+	}
+	after := &engine.Verdict{Outcome: outcome(mail.Accepted), Certainty: engine.Certain}
+	return []engine.Remedy{
+		{Kind: engine.KindBypass, Scope: "sender>recipient", Works: yes(), VerdictAfter: after},
+		{Kind: engine.KindBypass, Scope: "sender>all", Works: yes(), VerdictAfter: after},
+		{Kind: engine.KindBypass, Scope: "domain>recipient", Works: yes(), VerdictAfter: after},
+		{Kind: engine.KindPermit, Scope: "sender>recipient", Works: no(), Because: "Blocked Senders P-007 is decided first"},
+	}
+}
+
+func (w *world) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
+	defer w.enter()()
+	v := w.verdict(m)
+	if v.Policy != "" {
+		return v, engine.Agreement{Result: engine.Agrees}
+	}
+	return v, engine.Agreement{Result: engine.NotPolicy}
+}
+
+func (w *world) Policy(id string) (engine.Policy, bool) {
+	defer w.enter()()
+	return engine.Policy{ID: id, Description: "Vendor block"}, id == "P-007"
+}
+
+func (w *world) PolicyChanged() <-chan struct{} {
+	defer w.enter()()
+	return w.policies
+}
+
+func (w *world) draft(p exception.Proposal) exception.Draft {
+	e := exception.Exception{ID: len(w.made) + 1, Kind: p.Kind, Scope: "sender>recipient", FromPart: p.Scope.FromPart,
+		From:   engine.Spec{Type: engine.IndividualAddress, Value: string(p.Message.EnvelopeFrom)},
+		To:     engine.Spec{Type: engine.IndividualAddress, Value: string(p.Message.Recipient)},
+		Ticket: p.Ticket, Reason: p.Reason, Narrative: "mailwhy E-1 " + p.Ticket, Created: noon, Expires: noon.AddDate(0, 0, 30),
+		Actor: exception.Actor{Name: "kim", Role: exception.Operator}, MessageID: p.Message.ID,
+		Steps: []string{"Policies | Gateway Policies | Blocked Senders: New Policy", "Blocked Sender Policy: Take No Action"}}
+	if p.Scope.From == "domain" {
+		e.From = engine.Spec{Type: engine.EmailDomain, Value: p.Message.EnvelopeFrom.Domain()}
+	}
+	d := exception.Draft{Exception: e, Guards: []exception.Guard{{Name: "role", Answer: "ok"}}}
+	if p.Ticket == "" {
+		d.Guards = append(d.Guards, exception.Guard{Name: "ticket", Answer: "refused", Sentence: "a ticket is required"})
+	}
+	if w.refuse != "" {
+		d.Guards = append(d.Guards, exception.Guard{Name: "width", Answer: "refused", Sentence: w.refuse})
+	}
+	return d
+}
+
+func (w *world) Propose(ctx context.Context, p exception.Proposal) (exception.Draft, error) {
+	defer w.enter()()
+	return w.draft(p), nil
+}
+
+func (w *world) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
+	defer w.enter()()
+	if w.refuse != "" {
+		return exception.Exception{}, errors.New(w.refuse)
+	}
+	e := w.draft(p).Exception
+	w.made = append(w.made, e)
+	return e, nil
+}
+
+func (w *world) Revoke(ctx context.Context, id int, reason string) (exception.Exception, error) {
+	defer w.enter()()
+	if id < 1 || id > len(w.made) {
+		return exception.Exception{}, fmt.Errorf("no exception %d", id)
+	}
+	w.made = slices.Delete(w.made, id-1, id)
+	return exception.Exception{ID: id, Revoked: noon}, nil
+}
+
+func (w *world) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
+	defer w.enter()()
+	w.made[id-1].Expires = until
+	return w.made[id-1], nil
+}
+
+func (w *world) List() []exception.Exception {
+	defer w.enter()()
+	all := slices.Clone(w.made)
+	slices.Reverse(all)
+	return all
+}
+
+func (w *world) Sources() []SourceStatus {
+	defer w.enter()()
+	return w.sources
+}
+
+// program drives a Root as bubbletea does, but in one goroutine and in an
+// order that does not vary.
+type program struct {
+	t    testing.TB
+	w    *world
+	root *Root
+	out  strings.Builder
+	quit bool
+
+	waiting []tea.Cmd // commands not run yet, when held back
+	held    bool
+}
+
+func options(w *world) Options {
+	return Options{
+		Open:     func(context.Context) (Services, error) { return Services{w, w, w, w}, nil },
+		Now:      func() time.Time { return noon },
+		Location: time.UTC,
+		Environ:  []string{"TERM=dumb", "NO_COLOR=1", "LANG=C.UTF-8"},
+		User:     exception.Actor{Name: "kim", Role: exception.Admin},
+	}
+}
+
+func newProgram(t testing.TB, w *world, width, height int, change ...func(*Options)) *program {
+	t.Helper()
+	o := options(w)
+	o.Environ = []string{"TERM=xterm", "NO_COLOR=1", "LANG=C.UTF-8"}
+	for _, c := range change {
+		c(&o)
+	}
+	p := &program{t: t, w: w}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	p.root = NewRoot(ctx, o, &p.out)
+	p.send(tea.WindowSizeMsg{Width: width, Height: height})
+	p.run(p.root.Init())
+	return p
+}
+
+// send gives the root a message and runs what follows from it.
+func (p *program) send(msg tea.Msg) {
+	_, cmd := p.root.Update(msg)
+	p.run(cmd)
+}
+
+// run runs commands one after the other; those that wait for something (a
+// timer, a channel) run until they would block and are then left.
+func (p *program) run(cmd tea.Cmd) {
+	if cmd == nil {
+		return
+	}
+	if p.held {
+		p.waiting = append(p.waiting, cmd)
+		return
+	}
+	msg, ok := p.result(cmd)
+	if !ok {
+		return
+	}
+	switch msg := msg.(type) {
+	case nil:
+	case tea.BatchMsg:
+		for _, c := range msg {
+			p.run(c)
+		}
+	case tea.QuitMsg:
+		p.quit = true
+	default:
+		p.send(msg)
+	}
+}
+
+// result runs one command; false when it did not come to an end soon, which is
+// so for the long timers and for those that wait for a change.
+func (p *program) result(cmd tea.Cmd) (tea.Msg, bool) {
+	done := make(chan tea.Msg, 1)
+	p.w.armed.Add(1)
+	go func() { done <- cmd() }()
+	defer p.w.armed.Add(-1)
+	select {
+	case msg := <-done:
+		return msg, true
+	case <-time.After(patience):
+		return nil, false
+	}
+}
+
+// patience is longer than the debounce and shorter than the clock's tick.
+const patience = 400 * time.Millisecond
+
+// keys presses keys: names as bubbletea writes them, anything else is typed.
+func (p *program) keys(names ...string) {
+	for _, name := range names {
+		for _, msg := range keyMsgs(name) {
+			p.send(msg)
+		}
+	}
+}
+
+func keyMsgs(name string) []tea.Msg {
+	special := map[string]tea.KeyType{
+		"enter": tea.KeyEnter, "esc": tea.KeyEsc, "tab": tea.KeyTab, "shift+tab": tea.KeyShiftTab, "up": tea.KeyUp, "down": tea.KeyDown,
+		"left": tea.KeyLeft, "right": tea.KeyRight, "pgup": tea.KeyPgUp, "pgdown": tea.KeyPgDown, "home": tea.KeyHome, "end": tea.KeyEnd,
+		"ctrl+c": tea.KeyCtrlC, "ctrl+u": tea.KeyCtrlU, "ctrl+d": tea.KeyCtrlD, "backspace": tea.KeyBackspace,
+	}
+	if k, ok := special[name]; ok {
+		return []tea.Msg{tea.KeyMsg{Type: k}}
+	}
+	var all []tea.Msg
+	for _, r := range name {
+		all = append(all, tea.KeyMsg{Type: tea.KeyRunes, Runes: []rune{r}})
+	}
+	return all
+}
+
+// sample makes message n; a greater n is newer.
+func sample(n int, from, to string) mail.Message {
+	at := noon.Add(-time.Hour + time.Duration(n)*time.Second)
+	return mail.Message{
+		ID: fmt.Sprintf("%s-%04d", at.Format("20060102T150405"), n), Time: at, Last: at, Format: "postfix", Gateway: "mx1",
+		Outcome: mail.Rejected, Phase: mail.PhaseRcpt, EnvelopeFrom: mail.Path(from), Recipient: mail.Path(to),
+		Client: mail.Client{IP: "203.0.113.10", Name: "mail.acme.example"}, QueueID: fmt.Sprintf("4F%04X", n),
+		Reply:    mail.Reply{Code: 550, Enhanced: "5.7.1", Text: "Administrative prohibition - envelope blocked"},
+		Evidence: []mail.Evidence{{File: "maillog", Offset: int64(n) * 100, Text: "NOQUEUE: reject: RCPT from mail.acme.example[203.0.113.10]: 550 5.7.1 <" + to + ">"}},
+	}
+}
+
+func samples(n int) []mail.Message {
+	var rows []mail.Message
+	for i := n; i > 0; i-- {
+		from := []string{"alice@acme.example", "news@lists.example.net", "<>"}[i%3]
+		m := sample(i, from, "bob@corp.example")
+		if from != "alice@acme.example" {
+			m.Reply, m.Reported.Type = mail.Reply{Code: 451, Enhanced: "4.7.1", Text: "try again"}, "greylisting"
+			m.Outcome = mail.Deferred
+		}
+		rows = append(rows, m)
+	}
+	return rows
+}

@@ -13,18 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// mimecastCorpora is where real logs lie, beside the repository; they are not part of it.
-const mimecastCorpora = "../../shared/corpora"
-
-func needCorpus(t *testing.T, name string) string {
-	t.Helper()
-	dir := filepath.Join(mimecastCorpora, name)
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("the corpora are not beside the repository")
-	}
-	return dir
-}
-
 // parseFiles reads logs one after the other into one parser.
 func parseFiles(t *testing.T, paths []string) ([]mail.Message, Stats) {
 	t.Helper()
@@ -52,7 +40,7 @@ func parseFiles(t *testing.T, paths []string) ([]mail.Message, Stats) {
 // TestMimecastRealV1 reads a day of one tenant's files, one a stage, in both
 // orders: four of 26 receipts fail, one of them for now.
 func TestMimecastRealV1(t *testing.T) {
-	dir := needCorpus(t, "JoshuaSmeda-mimecast_log_collector")
+	dir := corpora(t, "JoshuaSmeda-mimecast_log_collector")
 	paths, _ := filepath.Glob(filepath.Join(dir, "*.log"))
 	forward, stats := parseFiles(t, paths)
 	if stats.Lines != 134 || stats.UnrecognisedFailing != 0 {
@@ -101,7 +89,7 @@ var sekoiaDifferences = map[string]string{
 // TestMimecastSekoia compares each failing event of a set with expectations
 // with what another parser makes of it: 2 refused, 2 held of 23.
 func TestMimecastSekoia(t *testing.T) {
-	dir := needCorpus(t, "sekoia-intake-formats/mimecast-email-security")
+	dir := corpora(t, "sekoia-intake-formats", "mimecast-email-security")
 	paths, _ := filepath.Glob(filepath.Join(dir, "*.json"))
 	outcomes := map[mail.Outcome]int{}
 	for _, path := range paths {

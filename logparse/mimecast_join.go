@@ -4,10 +4,11 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// transaction returns the event's message, a new one when it is not open.
+// transaction returns the event's message, a new one when it is not open. An
+// id that is heard again long after is another message's.
 func (f *mimecast) transaction(l *mimeLine, e *mimeEvent) *transaction {
 	key := f.key(l, e)
-	if t := f.p.open.get(key); t != nil {
+	if t := f.p.open.get(key); t != nil && (l.ms == 0 || t.born == 0 || max(l.ms-t.born, t.born-l.ms) <= transactionAge) {
 		return t
 	}
 	born := l.ms

@@ -55,7 +55,7 @@ func actOutcome(act []byte) mail.Outcome {
 
 func (e *mimeEvent) receiptOutcome() mail.Outcome {
 	act := e.value[mimeAct]
-	if out := actOutcome(act); out != mail.Rejected && (out != "" || len(act) > 0 && len(e.value[mimeRejType]) == 0) {
+	if out := actOutcome(act); out != mail.Rejected && (out != "" || len(act) > 0 && e.text(mimeRejType) == "") {
 		return out
 	}
 	reply := e.reply()
@@ -66,7 +66,7 @@ func (e *mimeEvent) receiptOutcome() mail.Outcome {
 		return mail.Rejected
 	case bytes.Contains(e.value[mimeError], []byte("Greylisted")), bytes.Contains(e.value[mimeRejInfo], []byte("Greylisted")):
 		return mail.Deferred
-	case actOutcome(act) == mail.Rejected, len(e.value[mimeRejType]) > 0:
+	case actOutcome(act) == mail.Rejected, e.text(mimeRejType) != "":
 		return mail.Rejected
 	}
 	return ""
@@ -105,7 +105,7 @@ func (e *mimeEvent) deliveryOutcome() mail.Outcome {
 // reply is the reply that refused: RejCode, where 0 means none, and the words
 // of RejInfo, from which a code and a status at their start are split off.
 func (e *mimeEvent) reply() mail.Reply {
-	info := text(bytes.TrimSpace(e.value[mimeRejInfo]))
+	info := e.text(mimeRejInfo)
 	reply := readReply(info)
 	code, _, ok := replyCode(text(bytes.TrimSpace(e.value[mimeRejCode])))
 	switch {
@@ -180,7 +180,12 @@ func lower(word []byte) (b [16]byte, n int) {
 	return b, n
 }
 
-// text is a value as a string, without the spaces around it.
+// text is a value as a string, without the spaces around it. An empty list
+// stands where v2 has nothing to say.
 func (e *mimeEvent) text(field mimeField) string {
-	return text(bytes.TrimSpace(e.value[field]))
+	s := text(bytes.TrimSpace(e.value[field]))
+	if s == "[]" {
+		return ""
+	}
+	return s
 }

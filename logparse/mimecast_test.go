@@ -198,3 +198,42 @@ func TestMimecastForgets(t *testing.T) {
 		t.Errorf("%d open and %d finished", p.open.open.n, p.open.finished.n)
 	}
 }
+
+// TestMimecastWrapped reads an answer of the API as it came: the events in a
+// list, all on one line.
+func TestMimecastWrapped(t *testing.T) {
+	event := `{"aggregateId":"x%d","timestamp":1795341600000,"type":"receipt","action":"Rej","recipients":"bob@corp.example","rejectionCode":"550","receiptErrors":"[]"}`
+	log := `{"value":[` + fmt.Sprintf(event, 1) + ", " + fmt.Sprintf(event, 2) + `],"@nextPage":"n","isCaughtUp":true}` + "\n"
+	messages, stats := parse(Options{}, Source{ID: "s", Name: "siem.json"}, []byte(log))
+	if len(messages) != 2 || stats.Format != mimecastV2 {
+		t.Fatalf("%d messages of %s, want 2", len(messages), stats.Format)
+	}
+	for _, m := range messages {
+		if m.Reported.Rule != "" || m.Evidence[0].Offset != 0 {
+			t.Errorf("rule %q, evidence at %d", m.Reported.Rule, m.Evidence[0].Offset)
+		}
+	}
+}
+
+// TestMimecastSameIDLater: masked logs repeat their ids; months apart they are
+// two messages, and so are two retries within days one.
+func TestMimecastSameIDLater(t *testing.T) {
+	event := strings.Replace(mimeHead, "2026-11-22", "2026-%s", 1) + "Act=Rej|RejCode=550\n"
+	for _, test := range []struct {
+		days []string
+		want int
+	}{
+		{[]string{"11-22", "08-22"}, 2},
+		{[]string{"08-22", "11-22"}, 2},
+		{[]string{"11-20", "11-22"}, 1},
+	} {
+		var log strings.Builder
+		for _, day := range test.days {
+			fmt.Fprintf(&log, event, day)
+		}
+		messages, _ := parse(Options{}, Source{ID: "s", Name: "siem.log"}, []byte(log.String()))
+		if len(messages) != test.want {
+			t.Errorf("on %v: %d messages, want %d", test.days, len(messages), test.want)
+		}
+	}
+}

@@ -1,0 +1,315 @@
+package ingest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+)
+
+const (
+	childEnv   = "MAILWHY_INGEST_CHILD"
+	linesInAll = 4000
+)
+
+// TestMain lets the test binary be its own victim: as a child it ingests until
+// it is killed.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		fmt.Fprintln(os.Stderr, follow(context.Background(), dir))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// follow runs a pump over dir/log/* into dir/data until ctx ends.
+func follow(ctx context.Context, dir string) error {
+	data := filepath.Join(dir, "data")
+	x, err := index.Open(filepath.Join(data, "index"), index.Options{})
+	if err != nil {
+		return err
+	}
+	defer x.Close()
+	p, err := New(Options{Sources: []string{filepath.Join(dir, "log", "maillog*")}, Data: data, Index: x, Reconcile: 20 * time.Millisecond, Every: 100 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	fmt.Println("following")
+	return p.Run(ctx)
+}
+
+// line is the n-th line of the test log. Every third is a rejection; the
+// others are a deferral and, 200 lines later, its delivery.
+func line(n int) string {
+	at := time.Date(2026, 11, 20, 8, 0, 0, 0, time.UTC).Add(time.Duration(n) * time.Second).Format("2006-01-02T15:04:05.000000-07:00")
+	switch n % 3 {
+	case 0:
+		return fmt.Sprintf("%s mx1 postfix/smtpd[77]: NOQUEUE: reject: RCPT from mail.example.net[192.0.2.7]: 550 5.1.1 <u%d@example.com>: Recipient address rejected: User unknown; from=<a%d@example.net> to=<u%d@example.com> proto=ESMTP helo=<mail.example.net>\n", at, n, n, n)
+	case 1:
+		return fmt.Sprintf("%s mx1 postfix/smtp[78]: 4Q%09d: to=<d%d@example.org>, relay=mx.example.org[198.51.100.9]:25, delay=1, delays=1/0/0/0, dsn=4.2.0, status=deferred (host mx.example.org[198.51.100.9] said: 450 4.2.0 try later (in reply to RCPT TO command))\n", at, n, n)
+	default:
+		first := n - 1 - 201
+		return fmt.Sprintf("%s mx1 postfix/smtp[78]: 4Q%09d: to=<d%d@example.org>, relay=mx.example.org[198.51.100.9]:25, delay=200, delays=1/0/0/0, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n", at, first, first)
+	}
+}
+
+// TestKilledAtRandom kills the ingesting process again and again while the log
+// grows and rotates; at the end the index holds what a clean run gives.
+func TestKilledAtRandom(t *testing.T) {
+	dir := t.TempDir()
+	for _, sub := range []string{"log", "data"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	log := filepath.Join(dir, "log", "maillog")
+	written := 0
+	for round := range 12 {
+		child := startChild(t, dir)
+		until := linesInAll * (round + 1) / 12
+		for ; written < until; written++ {
+			appendLine(t, log, line(written))
+		}
+		if round%4 == 2 {
+			if err := os.Rename(log, fmt.Sprintf("%s.%d", log, 9-round/4)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		child.killAfter(time.Duration(r.IntN(150)) * time.Millisecond)
+	}
+	finish(t, dir)
+	got, want := contents(t, filepath.Join(dir, "data")), cleanRun(t)
+	if !maps.Equal(got, want) {
+		t.Errorf("after the kills %d messages, a clean run gives %d", len(got), len(want))
+		for id, outcome := range want {
+			if got[id] != outcome {
+				t.Fatalf("%s is %q, want %q", id, got[id], outcome)
+			}
+		}
+	}
+}
+
+type child struct{ cmd *exec.Cmd }
+
+func startChild(t *testing.T, dir string) child {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+dir)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	bufio.NewScanner(out).Scan()
+	return child{cmd}
+}
+
+func (c child) killAfter(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+}
+
+func appendLine(t *testing.T, path, text string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// finish reads what is left, once.
+func finish(t *testing.T, dir string) {
+	t.Helper()
+	data := filepath.Join(dir, "data")
+	x, err := index.Open(filepath.Join(data, "index"), index.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	p, err := New(Options{Sources: []string{filepath.Join(dir, "log", "maillog*")}, Data: data, Index: x})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Once(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if x.Problems() != nil || p.Problems() != nil {
+		t.Errorf("problems: %v %v", x.Problems(), p.Problems())
+	}
+}
+
+// cleanRun ingests the same lines undisturbed, rotated at the same places so
+// that the identities are the same.
+func cleanRun(t *testing.T) map[string]mail.Outcome {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "data"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, "log", "maillog")
+	written := 0
+	for round := range 12 {
+		for ; written < linesInAll*(round+1)/12; written++ {
+			appendLine(t, log, line(written))
+		}
+		if round%4 == 2 {
+			if err := os.Rename(log, fmt.Sprintf("%s.%d", log, 9-round/4)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	finish(t, dir)
+	return contents(t, filepath.Join(dir, "data"))
+}
+
+func contents(t *testing.T, data string) map[string]mail.Outcome {
+	t.Helper()
+	x, err := index.Open(filepath.Join(data, "index"), index.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := map[string]mail.Outcome{}
+	for m, err := range x.Messages(t.Context(), index.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := all[m.ID]; twice {
+			t.Errorf("%s stands twice", m.ID)
+		}
+		all[m.ID] = m.Outcome
+	}
+	return all
+}
+
+// memory is a store that tells when something was put.
+type memory struct{ put chan mail.Message }
+
+func (m memory) Put(_ context.Context, messages []mail.Message) error {
+	for _, msg := range messages {
+		m.put <- msg
+	}
+	return nil
+}
+func (m memory) Sync(context.Context) error { return nil }
+
+// TestFollowing changes the log in every way rotation does and waits for the
+// line written after it.
+func TestFollowing(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, path string){
+		"growth":            func(*testing.T, string) {},
+		"rename and create": func(t *testing.T, p string) { check(t, os.Rename(p, p+".1")) },
+		"copy and truncate": func(t *testing.T, p string) { copyFile(t, p, p+".1"); check(t, os.Truncate(p, 0)) },
+		"delete and create": func(t *testing.T, p string) { check(t, os.Remove(p)) },
+		"folder made anew": func(t *testing.T, p string) {
+			check(t, os.RemoveAll(filepath.Dir(p)))
+			check(t, os.MkdirAll(filepath.Dir(p), 0o755))
+		},
+		"written by rename": func(t *testing.T, p string) {
+			check(t, os.WriteFile(p+".new", nil, 0o644))
+			check(t, os.Rename(p+".new", p))
+		},
+		"symlink elsewhere":  func(t *testing.T, p string) { check(t, os.Rename(p, p+".old")); check(t, os.Symlink(p+".next", p)) },
+		"appears much later": func(t *testing.T, p string) { check(t, os.Remove(p)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "log", "maillog")
+			check(t, os.MkdirAll(filepath.Dir(path), 0o755))
+			appendLine(t, path, line(0))
+			store := memory{put: make(chan mail.Message, 100)}
+			p, err := New(Options{Sources: []string{path}, Data: dir, Index: store, Reconcile: 10 * time.Millisecond})
+			check(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error)
+			go func() { done <- p.Run(ctx) }()
+			waitFor(t, store, "u0@example.com")
+			change(t, path)
+			for n := 3; n < 30; n += 3 {
+				appendLine(t, path, line(n))
+			}
+			waitFor(t, store, "u27@example.com")
+			cancel()
+			check(t, <-done)
+		})
+	}
+}
+
+func waitFor(t *testing.T, store memory, recipient mail.Path) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	var seen []mail.Path
+	for {
+		select {
+		case m := <-store.put:
+			if seen = append(seen, m.Recipient); m.Recipient == recipient {
+				return
+			}
+		case <-timeout:
+			t.Fatalf("%s did not come; seen %v", recipient, seen)
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	check(t, err)
+	check(t, os.WriteFile(to, data, 0o644))
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDeferralDeliveredAfterARestart joins a delivery two days later with the
+// deferral that was read before a restart.
+func TestDeferralDeliveredAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "maillog")
+	deferral := "2026-11-20T08:00:00.000000+00:00 mx1 postfix/smtp[78]: 4Qabcdefghij: to=<d@example.org>, relay=mx.example.org[198.51.100.9]:25, delay=1, delays=1/0/0/0, dsn=4.2.0, status=deferred (host mx.example.org[198.51.100.9] said: 450 4.2.0 try later (in reply to RCPT TO command))\n"
+	queued := "2026-11-20T07:59:59.000000+00:00 mx1 postfix/qmgr[70]: 4Qabcdefghij: from=<a@example.net>, size=1000, nrcpt=1 (queue active)\n"
+	sent := "2026-11-22T08:00:00.000000+00:00 mx1 postfix/smtp[78]: 4Qabcdefghij: to=<d@example.org>, relay=mx.example.org[198.51.100.9]:25, delay=172800, delays=1/0/0/0, dsn=2.0.0, status=sent (250 2.0.0 Ok)\n"
+	var ids []string
+	var last mail.Message
+	for _, text := range []string{queued, deferral, sent} {
+		appendLine(t, path, text)
+		store := memory{put: make(chan mail.Message, 10)}
+		p, err := New(Options{Sources: []string{path}, Data: dir, Index: store})
+		check(t, err)
+		check(t, p.Once(t.Context()))
+		close(store.put)
+		for m := range store.put {
+			ids, last = append(ids, m.ID), m
+		}
+	}
+	if len(slices.Compact(ids)) != 1 || last.Outcome != mail.Delivered || last.EnvelopeFrom != "a@example.net" || last.Attempts != 1 {
+		t.Errorf("ids %v, last %+v", ids, last)
+	}
+}

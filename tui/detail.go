@@ -189,8 +189,7 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 		}
 		return nil
 	})
-	id, gen := d.id, d.task.gen
-	return tea.Tick(dwell, func(time.Time) tea.Msg { return dwellMsg{routed{id}, gen} })
+	return d.s.after(dwell, dwellMsg{routed{d.id}, d.task.gen})
 }
 
 // remedyKey tells remedies apart.
@@ -363,7 +362,7 @@ func (r *Root) undone(msg undoneMsg) tea.Cmd {
 		}
 	}
 	r.s.made = left
-	return tea.Batch(r.status.say(fmt.Sprintf("Exception %d is revoked: the next message is judged without it.", msg.id)), r.everyone(msg))
+	return tea.Batch(r.say(fmt.Sprintf("Exception %d is revoked: the next message is judged without it.", msg.id)), r.everyone(msg))
 }
 
 func (r *Root) madeOne(msg madeMsg) tea.Cmd {
@@ -372,5 +371,5 @@ func (r *Root) madeOne(msg madeMsg) tea.Cmd {
 	if msg.exception.State(r.s.now()) == exception.Pending {
 		text = fmt.Sprintf("Exception %d is made; its steps are still to be done by hand. u takes it back.", msg.exception.ID)
 	}
-	return tea.Batch(r.status.say(text), r.everyone(msg))
+	return tea.Batch(r.say(text), r.everyone(msg))
 }

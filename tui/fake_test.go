@@ -152,7 +152,7 @@ func (w *world) blockedBy(m mail.Message) bool {
 		return false
 	}
 	for _, e := range w.made {
-		if e.State(noon) == exception.Live && e.From.Value == string(m.EnvelopeFrom) && !m.Time.Before(e.Created) {
+		if e.InForce(noon) && e.From.Value == string(m.EnvelopeFrom) && !m.Time.Before(e.Created) {
 			return false
 		}
 	}
@@ -299,9 +299,6 @@ type program struct {
 	root *Root
 	out  strings.Builder
 	quit bool
-
-	waiting []tea.Cmd // commands not run yet, when held back
-	held    bool
 }
 
 func options(w *world) Options {
@@ -325,6 +322,7 @@ func newProgram(t testing.TB, w *world, width, height int, change ...func(*Optio
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	p.root = NewRoot(ctx, o, &p.out)
+	p.root.s.after, p.root.s.await = atOnce, never
 	p.send(tea.WindowSizeMsg{Width: width, Height: height})
 	p.run(p.root.Init())
 	return p
@@ -336,20 +334,14 @@ func (p *program) send(msg tea.Msg) {
 	p.run(cmd)
 }
 
-// run runs commands one after the other; those that wait for something (a
-// timer, a channel) run until they would block and are then left.
+// run runs commands one after the other and sends what they give.
 func (p *program) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	if p.held {
-		p.waiting = append(p.waiting, cmd)
-		return
-	}
-	msg, ok := p.result(cmd)
-	if !ok {
-		return
-	}
+	p.w.armed.Add(1)
+	msg := cmd()
+	p.w.armed.Add(-1)
 	switch msg := msg.(type) {
 	case nil:
 	case tea.BatchMsg:
@@ -363,23 +355,16 @@ func (p *program) run(cmd tea.Cmd) {
 	}
 }
 
-// result runs one command; false when it did not come to an end soon, which is
-// so for the long timers and for those that wait for a change.
-func (p *program) result(cmd tea.Cmd) (tea.Msg, bool) {
-	done := make(chan tea.Msg, 1)
-	p.w.armed.Add(1)
-	go func() { done <- cmd() }()
-	defer p.w.armed.Add(-1)
-	select {
-	case msg := <-done:
-		return msg, true
-	case <-time.After(patience):
-		return nil, false
+// atOnce is how short timers end in tests; those of a second and more, and
+// what waits for a change, never do.
+func atOnce(d time.Duration, msg tea.Msg) tea.Cmd {
+	if d >= time.Second {
+		return nil
 	}
+	return func() tea.Msg { return msg }
 }
 
-// patience is longer than the debounce and shorter than the clock's tick.
-const patience = 400 * time.Millisecond
+func never(context.Context, <-chan struct{}, tea.Msg) tea.Cmd { return nil }
 
 // keys presses keys: names as bubbletea writes them, anything else is typed.
 func (p *program) keys(names ...string) {

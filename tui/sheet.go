@@ -286,8 +286,7 @@ func (sh *sheet) changed() tea.Cmd {
 	sh.problem = ""
 	_, gen := sh.task.renew(sh.s.ctx)
 	sh.asking = true
-	id := sh.id
-	return tea.Tick(debounce, func(time.Time) tea.Msg { return proposeMsg{routed{id}, gen} })
+	return sh.s.after(debounce, proposeMsg{routed{sh.id}, gen})
 }
 
 // proposal is what the fields say.

@@ -14,7 +14,7 @@ import (
 )
 
 // margin is the room of a section's name before its lines.
-const margin = 10
+const margin = 11
 
 // paper collects the lines of a message; every line is cleaned by look.
 type paper struct {
@@ -157,14 +157,14 @@ func (d *detail) drawRemedies(p *paper) {
 	}
 	now := d.verdictNow()
 	switch {
-	case now != nil && now.Outcome != nil && *now.Outcome == mail.Accepted && !accepted(d.then.Verdict):
+	case now != nil && accepted(*now) && !accepted(d.then.Verdict):
 		p.row(seg{"nothing more here: sent again now, no policy would stop it", p.good})
-	case len(d.then.Remedies) == 0 && len(d.explained.Steps) == 0:
-		p.row(seg{"no change of a policy would help", p.plain})
-	}
-	for _, s := range d.explained.Steps {
-		if d.then.Agreement.Result == engine.NotPolicy || len(d.then.Remedies) == 0 {
+	case d.then.Agreement.Result == engine.NotPolicy || len(d.then.Remedies) == 0:
+		for _, s := range d.explained.Steps {
 			p.bulleted(s)
+		}
+		if len(d.then.Remedies) == 0 && len(d.explained.Steps) == 0 {
+			p.row(seg{"no change of a policy would help", p.plain})
 		}
 	}
 	if d.m.Outcome == mail.Rejected && d.m.Reply.Permanent() && worksAny(d.then.Remedies) {

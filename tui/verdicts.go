@@ -118,12 +118,14 @@ func rowWhy(m mail.Message, v engine.Verdict, a engine.Agreement, name string) s
 // logged is the cause in the log's words or, where it gives only a reply, in
 // those of the knowledge base.
 func logged(m mail.Message) string {
-	explained := reply.Explain(replyLine(m.Reply))
 	switch {
 	case m.Reported.Type != "" && m.Reported.Rule != "":
 		return m.Reported.Type + ": " + m.Reported.Rule
 	case m.Reported.Type != "":
 		return m.Reported.Type
+	}
+	explained := reply.Explain(replyLine(m.Reply))
+	switch {
 	case explained.Known && explained.Cause != "":
 		return explained.Cause
 	case m.Reply.Text != "":

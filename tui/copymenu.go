@@ -48,6 +48,10 @@ func (w wrapper) clipboard(text string) string {
 	return sequence
 }
 
+// mostCopied is how many bytes terminals can be expected to take at once: their
+// limits begin at 74,994 bytes of base64.
+const mostCopied = 50_000
+
 // copyMenu asks what is to be copied of a message.
 type copyMenu struct {
 	s             *session
@@ -125,6 +129,10 @@ func (c *copyMenu) key(msg tea.KeyMsg) tea.Cmd {
 
 // copy cleans text and sends it. What nobody logged cannot be copied.
 func (c *copyMenu) copy(what, text string) tea.Cmd {
+	if len(text) > mostCopied {
+		text = strings.ToValidUTF8(text[:mostCopied], "")
+		what = "the beginning of " + what
+	}
 	text = cell.CleanLines(text)
 	if text == "" || text == "-" {
 		c.s.complain(upper(what) + " is not logged.")

@@ -181,6 +181,9 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 	if msg.err != nil {
 		d.s.complain("The message cannot be read whole, this is what its row holds: " + sentence(msg.err))
 	}
+	if msg.then.PolicyVersion != d.then.PolicyVersion {
+		d.impacts = map[string]engine.ImpactReport{}
+	}
 	d.m, d.then, d.now, d.explained, d.traced = msg.m, msg.then, msg.now, msg.explained, true
 	d.draw()
 	d.s.ask(func(r *Root) tea.Cmd {

@@ -15,6 +15,7 @@ const mostCompletions = 4096
 
 // Decide is the verdict of Replay without its trace: what rows and counts use.
 func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
+	set = set.orEmpty()
 	f := factsOf(m, at)
 	if f.missing[factRecipient] {
 		return Verdict{Certainty: Undetermined, Missing: []string{factRecipient}}

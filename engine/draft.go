@@ -14,6 +14,7 @@ import (
 // policy gets the id and narrative; it is in force from since until until
 // (zero = for ever). The error says in a sentence which fact is missing.
 func Draft(set *Set, kind Kind, scope Scope, m *mail.Message, id, narrative string, since, until time.Time) (Change, error) {
+	set = set.orEmpty()
 	c := Change{Kind: kind, Since: since, Until: until}
 	f := factsOf(m, since)
 	if !f.recipient.Known() || f.recipient.Null() {

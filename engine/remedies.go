@@ -13,6 +13,7 @@ import (
 // work before those that do not. Nothing is proposed for a message no modelled
 // stage stops, nor ever a bypass for a virus or malicious content.
 func Remedies(set *Set, m *mail.Message, now time.Time) []Remedy {
+	set = set.orEmpty()
 	remedies := []Remedy{}
 	before := Decide(set, m, now)
 	if before.Outcome == nil || *before.Outcome == mail.Accepted || malicious(m) {

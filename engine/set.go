@@ -11,7 +11,8 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// Set is a compiled, immutable policy set; safe for use by many goroutines.
+// Set is a compiled, immutable policy set; safe for use by many goroutines. The
+// zero Set is that of a policy file that says nothing.
 type Set struct {
 	version string
 	file    *file
@@ -68,18 +69,29 @@ type Assumptions struct {
 	Propagation time.Duration // a change may not have reached every gateway before it is this old
 }
 
+// orEmpty makes the zero Set usable.
+func (s *Set) orEmpty() *Set {
+	if s.file == nil {
+		return compile(newFile())
+	}
+	return s
+}
+
 // Version is a hash of the loaded policies and the changes applied to them.
 func (s *Set) Version() string { return s.version }
 
 // Assumptions returns the inferred tables in force.
-func (s *Set) Assumptions() Assumptions { return s.file.engine }
+func (s *Set) Assumptions() Assumptions { return s.orEmpty().file.engine }
 
 // Internal reports whether the address is in a registered internal domain.
-func (s *Set) Internal(p mail.Path) bool { return s.file.internal[p.Domain()] }
+func (s *Set) Internal(p mail.Path) bool {
+	return s.file != nil && s.file.internal[p.Domain()]
+}
 
 // AsOf returns when the policies were read from the gateway, zero when the
 // file does not say, and the sections that are known in part only.
 func (s *Set) AsOf() (at time.Time, partial []string) {
+	s = s.orEmpty()
 	for section := range s.file.known.partial {
 		partial = append(partial, section)
 	}
@@ -92,6 +104,7 @@ func (s *Set) Apply(changes ...Change) *Set {
 	if len(changes) == 0 {
 		return s
 	}
+	s = s.orEmpty()
 	applied := *s
 	applied.changes = append(slices.Clip(s.changes), changes...)
 	added := map[Section][]Policy{}
@@ -124,6 +137,7 @@ func (s *Set) Apply(changes ...Change) *Set {
 // by section and then as written.
 func (s *Set) Policies() []Policy {
 	var all []Policy
+	s = s.orEmpty()
 	for _, section := range sections {
 		if t := s.tables[section]; t != nil {
 			all = append(all, t.policies...)

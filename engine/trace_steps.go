@@ -12,6 +12,7 @@ import (
 // at an instant. Pure: no clock, no I/O. Remedies and Agreement are left
 // empty; Why fills them.
 func Replay(set *Set, m *mail.Message, at time.Time) Trace {
+	set = set.orEmpty()
 	t := Trace{Message: m.ID, PolicyVersion: set.version, AsOf: at, Remedies: []Remedy{}}
 	f := factsOf(m, at)
 	if f.missing[factRecipient] {
@@ -293,6 +294,7 @@ func subDomainHint(ok bool, address mail.Path, spec Spec) string {
 // ExplainPolicy says how the policy with this id stands to the message, also
 // when it is one of those a trace only counts. ok is false for an unknown id.
 func ExplainPolicy(set *Set, m *mail.Message, at time.Time, id string) (steps []Step, ok bool) {
+	set = set.orEmpty()
 	f := factsOf(m, at)
 	plain := f
 	if f.missing[factHeaderFrom] {

@@ -13,12 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// corpora is where real logs lie, beside the repository; they are not part of it.
-const corpora = "../../shared/corpora"
+// mimecastCorpora is where real logs lie, beside the repository; they are not part of it.
+const mimecastCorpora = "../../shared/corpora"
 
 func needCorpus(t *testing.T, name string) string {
 	t.Helper()
-	dir := filepath.Join(corpora, name)
+	dir := filepath.Join(mimecastCorpora, name)
 	if _, err := os.Stat(dir); err != nil {
 		t.Skip("the corpora are not beside the repository")
 	}

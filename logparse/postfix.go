@@ -77,7 +77,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	} else {
 		n := f.envelope(&s.clock, line, e)
 		if n == 0 {
-			if !bareBody(line) && (s.pinned != f || isOtherTag(e.tag)) {
+			if !bareBody(line) && (s.pinned != f || otherProgram(e.tag)) {
 				return false
 			}
 			*e = envelope{body: line}
@@ -149,11 +149,15 @@ func isPostfixTag(tag []byte) bool {
 	return false
 }
 
-// isOtherTag reports whether a tag is surely another program's.
-func isOtherTag(tag []byte) bool { return len(tag) > 0 && !isPostfixTag(tag) }
+// otherProgram reports whether a tag, which is not Postfix's, is a tag at all
+// and not the start of a line without envelope.
+func otherProgram(tag []byte) bool { return bytes.HasSuffix(tag, []byte("]")) }
 
 // bareBody reports whether a line without any envelope is Postfix's.
 func bareBody(line []byte) bool {
+	if bytes.HasPrefix(line, []byte("proxy-reject: ")) {
+		return true
+	}
 	id, rest, ok := queueID(line)
 	if !ok {
 		return false
@@ -161,7 +165,7 @@ func bareBody(line []byte) bool {
 	if string(id) == noQueue {
 		return true
 	}
-	for _, word := range []string{"client=", "message-id=", "from=<", "to=<", "removed", "reject: ", "milter-reject: ", "uid="} {
+	for _, word := range []string{"client=", "message-id=", "from=<", "to=", "removed", "reject: ", "milter-reject: ", "uid="} {
 		if bytes.HasPrefix(rest, []byte(word)) {
 			return true
 		}
@@ -443,6 +447,10 @@ func (f *postfix) unqueued(l *postfixLine, rest []byte) {
 // name it in their second place.
 func (f *postfix) unnumbered(l *postfixLine) {
 	b := l.e.body
+	if bytes.HasPrefix(b, []byte("proxy-reject: ")) { // before Postfix 2.10 without NOQUEUE
+		f.action(l, nil, b)
+		return
+	}
 	if !bytes.HasPrefix(b, []byte("warning: ")) {
 		f.doubtful(l)
 		return
@@ -461,7 +469,7 @@ func (f *postfix) unnumbered(l *postfixLine) {
 
 // doubtful counts a line that looks like a failure and is of no known shape.
 func (f *postfix) doubtful(l *postfixLine) {
-	for _, word := range []string{"reject: ", "status=deferred", "status=bounced", "status=expired", "status=undeliverable", "discard: ", " hold: "} {
+	for _, word := range []string{"reject: ", "status=deferred", "status=bounced", "status=expired", "status=undeliverable", ": discard: ", ": hold: "} {
 		if bytes.Contains(l.e.body, []byte(word)) {
 			l.s.unrecognised(l.offset, l.raw)
 			return

@@ -23,11 +23,14 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 		outcome = mail.Bounced
 	case "expired", "force-expired":
 		outcome = mail.Expired
-	case "undeliverable": // an address probe: for good or for now, as its dsn says
-	case "deliverable":
+	case "undeliverable", "undeliverable-but-not-cached": // an address probe: for good or for now, as its dsn says
+	case "deliverable", "deliverable-but-not-cached":
 		return
-	default:
+	case "":
 		f.doubtful(l)
+		return
+	default: // a word cut off by syslog, or one to come
+		l.s.unrecognised(l.offset, l.raw)
 		return
 	}
 	whole, body := l.strings(rest)

@@ -217,8 +217,11 @@ func readContentCheck(m *mail.Message, stage, s string) {
 // which comes after proto=. So the split is the last "; from=<" between them.
 func cutTrailer(s string) (reply, trailer string) {
 	skip := 0
-	if i := strings.IndexByte(s, '<'); i >= 0 && i <= len("550 5.111.111 ") {
-		skip = i + angleEnd(s[i:])
+	for skip < len(s) && (isDigit(s[skip]) || s[skip] == '.' || s[skip] == ' ') {
+		skip++
+	}
+	if skip < len(s) && s[skip] == '<' {
+		skip += angleEnd(s[skip:])
 	}
 	rest := s[skip:]
 	limit := len(rest)

@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"mailwhy/engine/mail"
-	"time"
+	"fmt"
+	"strings"
 )
 
 // Scope is the parsed form of --scope: "sender>recipient", "sender>all",
@@ -16,15 +16,44 @@ type Scope struct {
 }
 
 // ParseScope reads the grammar of --scope; "" is sender>recipient.
-func ParseScope(text string) (Scope, error) { return Scope{}, nil }
+func ParseScope(text string) (Scope, error) {
+	s := Scope{From: "sender", To: "recipient", FromPart: EnvelopeFrom}
+	if text == "" {
+		return s, nil
+	}
+	parts := strings.Split(text, ",")
+	from, to, ok := strings.Cut(parts[0], ">")
+	name, isGroup := strings.CutPrefix(to, "group:")
+	if !ok || (from != "sender" && from != "domain") || (to != "recipient" && to != "all" && (!isGroup || name == "" || from == "domain")) {
+		return Scope{}, fmt.Errorf("scope %q is not known: write sender>recipient, sender>all, sender>group:NAME, domain>recipient or domain>all, with ,header ,both or ,ip appended", text)
+	}
+	s.From, s.To = from, to
+	for _, suffix := range parts[1:] {
+		switch {
+		case suffix == "header" && s.FromPart == EnvelopeFrom:
+			s.FromPart = HeaderFrom
+		case suffix == "both" && s.FromPart == EnvelopeFrom:
+			s.FromPart = BothFrom
+		case suffix == "ip" && !s.IP:
+			s.IP = true
+		default:
+			return Scope{}, fmt.Errorf("scope %q: %q cannot be appended here: write one of ,header ,both and perhaps ,ip", text, suffix)
+		}
+	}
+	return s, nil
+}
 
 // String gives the text ParseScope reads.
-func (s Scope) String() string { return "" }
-
-// Draft makes the change of this kind and scope for a message: its addresses,
-// with an override flag only where a replay at now shows that it is needed.
-// The policy gets the id and narrative; it is in force from since until until
-// (zero = for ever). The error says in a sentence which fact is missing.
-func Draft(set *Set, kind Kind, scope Scope, m *mail.Message, id, narrative string, since, until time.Time) (Change, error) {
-	return Change{}, nil
+func (s Scope) String() string {
+	text := s.From + ">" + s.To
+	switch s.FromPart {
+	case HeaderFrom:
+		text += ",header"
+	case BothFrom:
+		text += ",both"
+	}
+	if s.IP {
+		text += ",ip"
+	}
+	return text
 }

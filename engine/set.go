@@ -1,77 +1,241 @@
-// Package engine explains: it loads the gateway's policies, replays a message
-// through them and finds the narrowest change that lets the next one through.
 package engine
 
 import (
-	"context"
-	"iter"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 
 	"mailwhy/engine/mail"
 )
 
-// Set is a compiled, immutable policy set; safe for use by many goroutines.
-type Set struct{ version string }
+// Set is a compiled, immutable policy set; safe for use by many goroutines. The
+// zero Set is that of a policy file that says nothing.
+type Set struct {
+	version string
+	file    *file
+	book    *addressBook
+	tables  map[Section]*contestTable
 
-// Problem is one thing wrong with a policy file.
-type Problem struct {
-	File     string
-	Line     int
-	Sentence string
+	managed  map[string]map[string]ManagedEntry // recipient, then sender, folded
+	autoSent map[[2]string]time.Time            // internal, external -> last sent
+
+	changes []Change // exceptions, oldest first
 }
 
-// LoadError holds every problem found; nothing was loaded.
-type LoadError struct{ Problems []Problem }
+// file is what the policy file says, before it is compiled.
+type file struct {
+	internal     map[string]bool
+	outbound     []netip.Prefix
+	freeMail     map[string]bool
+	groups       map[string][]string
+	policies     map[Section][]Policy
+	spfDomains   map[string][]string // by policy id
+	managed      []ManagedEntry
+	autoAllow    []autoAllow
+	attributes   []attribute
+	known        known
+	defaults     defaults
+	engine       Assumptions
+	loadedHash   string
+	greylistOpen bool
+}
 
-// Error lists the problems, a line each: "file:line: sentence".
-func (e *LoadError) Error() string { return "" }
+type autoAllow struct {
+	internal, external string
+	lastSent           time.Time
+}
 
-// Load reads one policy file (YAML or JSON), strictly. name is used in origins
-// and errors. The error is a *LoadError.
-func Load(name string, data []byte) (*Set, error) { return &Set{}, nil }
+type attribute struct{ address, name, value string }
+
+type known struct {
+	partial map[string]bool
+	asOf    time.Time
+}
+
+type defaults struct {
+	externalToExternal, relay, blockedSenders, antiSpoofing, relayListsSenders bool
+}
+
+// Assumptions are the tables of the policy file's engine section: what the
+// vendor does not document, each with a default.
+type Assumptions struct {
+	Specificity []SpecType // lowest to highest
+	ToFirst     bool       // compare: to_first
+	HeaderOnly  bool       // data_contest: header
+	Location    *time.Location
+	Propagation time.Duration // a change may not have reached every gateway before it is this old
+}
+
+// orEmpty makes the zero Set usable.
+func (s *Set) orEmpty() *Set {
+	if s.file == nil {
+		return compile(newFile())
+	}
+	return s
+}
 
 // Version is a hash of the loaded policies and the changes applied to them.
 func (s *Set) Version() string { return s.version }
 
-// Apply returns the set with the changes of exceptions; s stays as it is.
-func (s *Set) Apply(changes ...Change) *Set { return s }
-
-// Policies lists every policy in force or not, defaults and exceptions too.
-func (s *Set) Policies() []Policy { return nil }
+// Assumptions returns the inferred tables in force.
+func (s *Set) Assumptions() Assumptions { return s.orEmpty().file.engine }
 
 // Internal reports whether the address is in a registered internal domain.
-func (s *Set) Internal(p mail.Path) bool { return false }
-
-// Replay sends one message to one recipient through the policies as they were
-// at an instant. Pure: no clock, no I/O. Remedies are left empty, see Remedies.
-func Replay(set *Set, m *mail.Message, at time.Time) Trace { return Trace{} }
-
-// ExplainPolicy says how the policy with this id stands to the message, also
-// when it is one of those a trace only counts. ok is false for an unknown id.
-func ExplainPolicy(set *Set, m *mail.Message, at time.Time, id string) (steps []Step, ok bool) {
-	return nil, false
+func (s *Set) Internal(p mail.Path) bool {
+	return s.file != nil && s.file.internal[p.Domain()]
 }
 
-// Remedies replays the candidate changes at now, narrowest first, those that
-// work before those that do not.
-func Remedies(set *Set, m *mail.Message, now time.Time) []Remedy { return nil }
-
-// ImpactReport is the blast radius of a change over indexed history.
-type ImpactReport struct {
-	Messages     int            `json:"messages"` // would change verdict
-	Senders      int            `json:"senders"`
-	Recipients   int            `json:"recipients"`
-	FailedAuth   int            `json:"failed_auth"`
-	SpamOrVirus  int            `json:"spam_or_virus"`
-	NeverScanned int            `json:"never_scanned"` // refused before DATA
-	ByDay        map[string]int `json:"by_day,omitempty"`
-	Worst        []string       `json:"worst,omitempty"` // ids, at most five
-	Examined     int            `json:"examined"`
+// AsOf returns when the policies were read from the gateway, zero when the
+// file does not say, and the sections that are known in part only.
+func (s *Set) AsOf() (at time.Time, partial []string) {
+	s = s.orEmpty()
+	for section := range s.file.known.partial {
+		partial = append(partial, section)
+	}
+	slices.Sort(partial)
+	return s.file.known.asOf, partial
 }
 
-// Impact replays every message with and without the change at now and counts
-// those whose verdict turns from a refusal into acceptance. It stops with the
-// context's error when cancelled.
-func Impact(ctx context.Context, set *Set, change Change, now time.Time, messages iter.Seq[mail.Message]) (ImpactReport, error) {
-	return ImpactReport{}, nil
+// Apply returns the set with the changes of exceptions; s stays as it is.
+func (s *Set) Apply(changes ...Change) *Set {
+	if len(changes) == 0 {
+		return s
+	}
+	s = s.orEmpty()
+	applied := *s
+	applied.changes = append(slices.Clip(s.changes), changes...)
+	added := map[Section][]Policy{}
+	for _, c := range changes {
+		for _, p := range c.Policies {
+			added[p.Section] = append(added[p.Section], p)
+		}
+	}
+	applied.tables = map[Section]*contestTable{}
+	for section, table := range s.tables {
+		applied.tables[section] = table
+	}
+	for section, policies := range added {
+		base := applied.tables[section]
+		if base == nil {
+			base = newContestTable(nil, s.book, s.file.engine)
+		}
+		applied.tables[section] = base.with(policies, s.file.engine)
+	}
+	sum := sha256.New()
+	fmt.Fprintln(sum, s.version)
+	for _, c := range changes {
+		fmt.Fprintf(sum, "%+v\n", c)
+	}
+	applied.version = hex.EncodeToString(sum.Sum(nil))[:16]
+	return &applied
+}
+
+// Policies lists every policy, in force or not, defaults and exceptions too,
+// by section and then as written.
+func (s *Set) Policies() []Policy {
+	var all []Policy
+	s = s.orEmpty()
+	for _, section := range sections {
+		if t := s.tables[section]; t != nil {
+			all = append(all, t.policies...)
+			all = append(all, t.extra...)
+		}
+	}
+	return all
+}
+
+// Managed lists the managed sender entries of the file, sorted by recipient
+// and sender, with the changes of exceptions in force at an instant.
+func (s *Set) Managed(at time.Time) []ManagedEntry {
+	var all []ManagedEntry
+	seen := map[[2]string]bool{}
+	add := func(recipient, sender string) {
+		key := [2]string{recipient, sender}
+		if seen[key] {
+			return
+		}
+		seen[key] = true
+		if e, ok := s.managedEntry(recipient, sender, at); ok {
+			all = append(all, e)
+		}
+	}
+	for recipient, list := range s.managed {
+		for sender := range list {
+			add(recipient, sender)
+		}
+	}
+	for _, c := range s.changes {
+		for _, e := range c.ManagedPut {
+			add(string(mail.Path(e.Recipient).Fold()), foldMember(e.Sender))
+		}
+	}
+	slices.SortFunc(all, func(a, b ManagedEntry) int {
+		if a.Recipient != b.Recipient {
+			return compareText(a.Recipient, b.Recipient)
+		}
+		return compareText(a.Sender, b.Sender)
+	})
+	return all
+}
+
+// managedEntry finds the entry of one recipient for one address or domain.
+func (s *Set) managedEntry(recipient, sender string, at time.Time) (ManagedEntry, bool) {
+	entry, ok := s.managed[recipient][sender]
+	for _, c := range s.changes {
+		if !inForce(c.Since, c.Until, at) {
+			continue
+		}
+		for _, e := range c.ManagedPut {
+			if string(mail.Path(e.Recipient).Fold()) == recipient && foldMember(e.Sender) == sender {
+				entry, ok = e, true
+			}
+		}
+		for _, e := range c.ManagedDelete {
+			if string(mail.Path(e.Recipient).Fold()) == recipient && foldMember(e.Sender) == sender {
+				entry, ok = ManagedEntry{}, false
+			}
+		}
+	}
+	return entry, ok
+}
+
+// removedFromGroup reports whether an exception in force took a member out.
+func (s *Set) removedFromGroup(group, member string, at time.Time) bool {
+	for _, c := range s.changes {
+		if !inForce(c.Since, c.Until, at) {
+			continue
+		}
+		for _, e := range c.GroupRemove {
+			if e.Group == group && foldMember(e.Member) == member {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func inForce(since, until, at time.Time) bool {
+	return (since.IsZero() || !at.Before(since)) && (until.IsZero() || at.Before(until))
+}
+
+// foldMember folds an address or a domain to the form they are compared in.
+func foldMember(member string) string {
+	p := mail.Path(member)
+	if p.Domain() == "" {
+		return mail.FoldDomain(member)
+	}
+	return string(p.Fold())
+}
+
+func compareText(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
 }

@@ -249,6 +249,12 @@ func (c *clock) syslogStamp(b []byte) (ms int64, n int, ok bool) {
 	if ms, ok = c.syslog(b); ok {
 		return ms, 15, true
 	}
+	if len(b) >= 14 && b[5] == ' ' { // "Mar 7 02:09:33", the day not padded
+		padded := [15]byte{b[0], b[1], b[2], ' ', ' '}
+		copy(padded[5:], b[4:14])
+		ms, ok = c.syslog(padded[:])
+		return ms, 14, ok
+	}
 	if len(b) >= 20 && b[6] == ' ' && b[11] == ' ' && monthOf(b[:3]) != 0 {
 		month := monthOf(b[:3])
 		iso := [19]byte{b[7], b[8], b[9], b[10], '-', '0' + byte(month)/10, '0' + byte(month)%10, '-', b[4], b[5], 'T'}

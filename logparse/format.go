@@ -34,5 +34,7 @@ type format interface {
 func newFormats(p *Parser) []format {
 	return []format{
 		newPostfix(p),
+		newMimecast(p, mimecastV1),
+		newMimecast(p, mimecastV2),
 	}
 }

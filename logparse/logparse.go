@@ -20,6 +20,7 @@ package logparse
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -49,7 +50,9 @@ type Parser struct {
 	formats []format
 	open    transactions
 	streams map[string]*Stream
+	order   []*Stream // as they were opened; kept lines name their stream by index
 	changed []*record
+	lone    []*record // drained, to be used again
 }
 
 // NewParser returns an empty parser.
@@ -65,8 +68,8 @@ func NewParser(o Options) *Parser {
 func (p *Parser) reset() {
 	p.formats = newFormats(p)
 	p.open = newTransactions(p.opts.Open)
-	p.streams = map[string]*Stream{}
-	p.changed = nil
+	p.streams, p.order = map[string]*Stream{}, nil
+	p.changed, p.lone = nil, nil
 }
 
 // Open starts or goes on with a source: one that was open before, or that
@@ -78,7 +81,13 @@ func (p *Parser) Open(s Source) *Stream {
 		st.clock.location = s.Location
 		return st
 	}
+	return p.add(s)
+}
+
+func (p *Parser) add(s Source) *Stream {
 	st := newStream(p, s)
+	st.index = int32(len(p.order))
+	p.order = append(p.order, st)
 	p.streams[s.ID] = st
 	return st
 }
@@ -100,8 +109,13 @@ func (p *Parser) format(name string) format {
 func (p *Parser) Drain(emit func(mail.Message)) {
 	for i, r := range p.changed {
 		r.listed = false
-		emit(r.message())
+		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
+		emit(r.Message)
 		p.changed[i] = nil
+		if r.lone {
+			*r = record{lone: true}
+			p.lone = append(p.lone, r)
+		}
 	}
 	p.changed = p.changed[:0]
 }

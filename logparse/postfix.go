@@ -25,7 +25,6 @@ type postfix struct {
 
 	key  []byte // of the line being read, up to the queue id
 	head postfixHead
-	now  postfixLine // the line being read; kept here so that it costs no allocation
 }
 
 // postfixHead is the stamp and host of the newest line. Lines of the same
@@ -67,8 +66,7 @@ func (f *postfix) detect(line []byte) bool {
 
 // line reads one line: envelope, then what the daemon said.
 func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
-	l := &f.now
-	*l = postfixLine{s: s, offset: offset, raw: line}
+	l := postfixLine{s: s, offset: offset, raw: line}
 	e := &l.e
 	h := &f.head
 	if h.stream == s && len(h.text) > 0 && bytes.HasPrefix(line, h.text) {
@@ -79,7 +77,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	} else {
 		n := f.envelope(&s.clock, line, e)
 		if n == 0 {
-			if !bareBody(line) && (s.pinned != f || isOtherTag(e.tag)) {
+			if !bareBody(line) && (s.pinned != f || otherProgram(e.tag)) {
 				return false
 			}
 			*e = envelope{body: line}
@@ -89,7 +87,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	if e.ms != 0 {
 		s.seen(e.ms)
 	}
-	f.body(l)
+	f.body(&l)
 	return true
 }
 
@@ -132,14 +130,18 @@ func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 // isPostfixTag reports whether a syslog tag is one of Postfix: "postfix/smtpd",
 // "postfix-out/smtp", or any syslog_name before one of its daemons.
 func isPostfixTag(tag []byte) bool {
-	if bytes.HasPrefix(tag, []byte("postfix")) {
+	if len(tag) >= 7 && string(tag[:7]) == "postfix" {
 		return true
 	}
 	i := bytes.LastIndexByte(tag, '/')
 	if i <= 0 {
 		return false
 	}
-	switch string(tag[i+1:]) {
+	daemon := tag[i+1:]
+	if open := bytes.IndexByte(daemon, '['); open >= 0 {
+		daemon = daemon[:open]
+	}
+	switch string(daemon) {
 	case "smtpd", "smtp", "lmtp", "qmgr", "nqmgr", "cleanup", "bounce", "local", "virtual", "pipe", "error", "discard",
 		"pickup", "postscreen", "anvil", "verify", "trivial-rewrite", "dnsblog", "tlsproxy", "scache", "postsuper":
 		return true
@@ -147,11 +149,15 @@ func isPostfixTag(tag []byte) bool {
 	return false
 }
 
-// isOtherTag reports whether a tag is surely another program's.
-func isOtherTag(tag []byte) bool { return len(tag) > 0 && !isPostfixTag(tag) }
+// otherProgram reports whether a tag, which is not Postfix's, is a tag at all
+// and not the start of a line without envelope.
+func otherProgram(tag []byte) bool { return bytes.HasSuffix(tag, []byte("]")) }
 
 // bareBody reports whether a line without any envelope is Postfix's.
 func bareBody(line []byte) bool {
+	if bytes.HasPrefix(line, []byte("proxy-reject: ")) {
+		return true
+	}
 	id, rest, ok := queueID(line)
 	if !ok {
 		return false
@@ -159,7 +165,7 @@ func bareBody(line []byte) bool {
 	if string(id) == noQueue {
 		return true
 	}
-	for _, word := range []string{"client=", "message-id=", "from=<", "to=<", "removed", "reject: ", "milter-reject: ", "uid="} {
+	for _, word := range []string{"client=", "message-id=", "from=<", "to=", "removed", "reject: ", "milter-reject: ", "uid="} {
 		if bytes.HasPrefix(rest, []byte(word)) {
 			return true
 		}
@@ -170,34 +176,38 @@ func bareBody(line []byte) bool {
 // noQueue stands where the queue id would, before a message has one.
 const noQueue = "NOQUEUE"
 
+// The kinds of characters in a queue id.
+const (
+	idDigit = 1 << iota
+	idUpper
+	idLower
+)
+
+var idClass = func() (class [256]byte) {
+	for c := range 10 {
+		class['0'+c] = idDigit
+	}
+	for c := range 26 {
+		class['A'+c], class['a'+c] = idUpper, idLower
+	}
+	return class
+}()
+
 // queueID cuts "4PbC4x469Jz3tBr: ..." or "NOQUEUE: ...". Short ids are upper
 // case hexadecimal, long ones base 52; words that end in a colon have no digit.
 func queueID(body []byte) (id, rest []byte, ok bool) {
-	colon := bytes.IndexByte(body, ':')
-	if colon < 4 || colon > 24 || colon+2 >= len(body) || body[colon+1] != ' ' {
+	n, seen := 0, byte(0)
+	for ; n < len(body); n++ {
+		class := idClass[body[n]]
+		if class == 0 {
+			break
+		}
+		seen |= class
+	}
+	if n < 4 || n > 24 || n+2 >= len(body) || body[n] != ':' || body[n+1] != ' ' {
 		return nil, nil, false
 	}
-	digit := false
-	for _, c := range body[:colon] {
-		switch {
-		case isDigit(c):
-			digit = true
-		case c-'A' < 26 || c-'a' < 26:
-		default:
-			return nil, nil, false
-		}
-	}
-	id = body[:colon]
-	return id, body[colon+2:], digit || string(id) == noQueue || isUpper(id)
-}
-
-func isUpper(b []byte) bool {
-	for _, c := range b {
-		if c-'A' >= 26 {
-			return false
-		}
-	}
-	return true
+	return body[:n], body[n+2:], seen&idDigit != 0 || seen == idUpper
 }
 
 // postfixLine is a line whose envelope is read.
@@ -212,10 +222,10 @@ type postfixLine struct {
 // are told apart by few bytes.
 func (f *postfix) body(l *postfixLine) {
 	b := l.e.body
-	if bytes.HasPrefix(b, []byte("connect from ")) {
+	if len(b) > 16 && string(b[:13]) == "connect from " {
 		return
 	}
-	if bytes.HasPrefix(b, []byte("disconnect from ")) {
+	if len(b) > 16 && string(b[:16]) == "disconnect from " {
 		f.endSession(l)
 		return
 	}
@@ -294,15 +304,19 @@ func (f *postfix) transactionOrNew(l *postfixLine, id []byte) *transaction {
 	if t := f.transaction(id); t != nil {
 		return t
 	}
-	return f.p.open.begin(f.transactionKey(id), l.e.ms)
+	return f.p.open.add(f.transactionKey(id), l.e.ms)
 }
 
 // begin opens a message. Short queue ids are used again, so an id that had a
 // client before is a new message now.
 func (f *postfix) begin(l *postfixLine, id, rest []byte) {
 	t := f.transaction(id)
-	if t == nil || t.has(keptClient) || t.has(keptSender) || len(t.records) > 0 {
-		t = f.p.open.begin(f.transactionKey(id), l.e.ms)
+	if t != nil && (t.has(keptClient) || t.has(keptSender) || len(t.records) > 0) {
+		f.p.open.close(t)
+		t = nil
+	}
+	if t == nil {
+		t = f.p.open.add(f.transactionKey(id), l.e.ms)
 	}
 	t.keep(keptClient, l.s, l.offset, l.raw)
 }
@@ -329,13 +343,20 @@ func (f *postfix) record(t *transaction, id []byte, recipient mail.Path) *record
 	}
 	r.Format, r.Gateway, r.Direction = f.name(), f.head.gateway, mail.DirectionUnknown
 	r.QueueID = string(id)
-	for _, k := range t.lines {
-		e := k.stream.evidence(k.offset, t.bytes(k))
-		if joinFact(r, k.kind, e.Text) {
+	f.join(r, t)
+	return r
+}
+
+// join fills r with what the kept lines of t tell, and cites those that do.
+func (f *postfix) join(r *record, t *transaction) {
+	if r.Evidence == nil {
+		r.Evidence = make([]mail.Evidence, 0, len(t.lines)+2)
+	}
+	f.p.kept(t, func(kind byte, e mail.Evidence) {
+		if joinFact(r, kind, e.Text) {
 			r.cite(e)
 		}
-	}
-	return r
+	})
 }
 
 // expired reads qmgr's "from=<a>, status=expired, returned to sender", which
@@ -415,6 +436,7 @@ func (f *postfix) endSession(l *postfixLine) {
 func (f *postfix) unqueued(l *postfixLine, rest []byte) {
 	if bytes.HasPrefix(rest, []byte("client=")) {
 		f.proxied = true
+		f.endSession(l) // a process serves one client at a time
 		f.p.open.begin(f.sessionKey(l), l.e.ms).keep(keptClient, l.s, l.offset, l.raw)
 		return
 	}
@@ -425,6 +447,10 @@ func (f *postfix) unqueued(l *postfixLine, rest []byte) {
 // name it in their second place.
 func (f *postfix) unnumbered(l *postfixLine) {
 	b := l.e.body
+	if bytes.HasPrefix(b, []byte("proxy-reject: ")) { // before Postfix 2.10 without NOQUEUE
+		f.action(l, nil, b)
+		return
+	}
 	if !bytes.HasPrefix(b, []byte("warning: ")) {
 		f.doubtful(l)
 		return
@@ -443,7 +469,7 @@ func (f *postfix) unnumbered(l *postfixLine) {
 
 // doubtful counts a line that looks like a failure and is of no known shape.
 func (f *postfix) doubtful(l *postfixLine) {
-	for _, word := range []string{"reject: ", "status=deferred", "status=bounced", "status=expired", "status=undeliverable", "discard: ", " hold: "} {
+	for _, word := range []string{"reject: ", "status=deferred", "status=bounced", "status=expired", "status=undeliverable", ": discard: ", ": hold: "} {
 		if bytes.Contains(l.e.body, []byte(word)) {
 			l.s.unrecognised(l.offset, l.raw)
 			return

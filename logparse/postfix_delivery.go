@@ -12,17 +12,8 @@ import (
 //
 //	to=<b>, orig_to=<c>, relay=host[ip]:25, delay=1, delays=1/0/0/0, dsn=5.1.1, status=bounced (host ...)
 func (f *postfix) status(l *postfixLine, id, rest []byte) {
-	i := bytes.Index(rest, []byte(", status="))
-	if i < 0 {
-		f.doubtful(l)
-		return
-	}
-	word := rest[i+len(", status="):]
-	if end := bytes.IndexAny(word, " ,"); end >= 0 {
-		word = word[:end]
-	}
 	var outcome mail.Outcome
-	switch string(word) {
+	switch word := statusWord(rest); string(word) {
 	case "sent":
 		f.sent(l, id, rest)
 		return
@@ -32,11 +23,14 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 		outcome = mail.Bounced
 	case "expired", "force-expired":
 		outcome = mail.Expired
-	case "undeliverable": // an address probe: for good or for now, as its dsn says
-	case "deliverable":
+	case "undeliverable", "undeliverable-but-not-cached": // an address probe: for good or for now, as its dsn says
+	case "deliverable", "deliverable-but-not-cached":
 		return
-	default:
+	case "":
 		f.doubtful(l)
+		return
+	default: // a word cut off by syslog, or one to come
+		l.s.unrecognised(l.offset, l.raw)
 		return
 	}
 	whole, body := l.strings(rest)
@@ -59,6 +53,28 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 		r.OriginalRecipient = m.OriginalRecipient
 	}
 	f.failedText(r, l, whole)
+}
+
+// statusWord returns the word of ", status=sent (...". Mostly it stands right
+// before the first bracket, which is quicker to find.
+func statusWord(rest []byte) []byte {
+	const key = ", status="
+	if open := bytes.IndexByte(rest, '('); open > 0 && rest[open-1] == ' ' {
+		word := rest[:open-1]
+		equals := bytes.LastIndexByte(word, '=')
+		if start := equals + 1 - len(key); start > 0 && string(word[start:equals+1]) == key {
+			return word[equals+1:]
+		}
+	}
+	i := bytes.Index(rest, []byte(key))
+	if i < 0 {
+		return nil
+	}
+	word := rest[i+len(key):]
+	if end := bytes.IndexAny(word, " ,"); end >= 0 {
+		word = word[:end]
+	}
+	return word
 }
 
 // sent turns a recipient that had failed into a delivered one, and keeps how
@@ -106,9 +122,9 @@ func (t *transaction) find(recipient mail.Path) *record {
 // readDelivery reads a status line behind its queue id.
 func readDelivery(m *mail.Message, s string) {
 	m.Recipient = mail.Path(deliveryValue(s, "to="))
-	m.OriginalRecipient = mail.Path(deliveryValue(s, ", orig_to="))
 	at := strings.Index(s, ", status=")
 	head, tail := s[:at], s[at:]
+	m.OriginalRecipient = mail.Path(deliveryValue(head, ", orig_to="))
 	m.Remote = relayOf(deliveryValue(head, ", relay="))
 	words := ""
 	if i := strings.Index(tail, " ("); i >= 0 {
@@ -157,8 +173,7 @@ func deliveryValue(s, key string) string {
 // is what follows "said: " or "refused to talk to me: "; everything else is
 // Postfix's own and has no code.
 func readDeliveryReply(m *mail.Message, words string) {
-	m.Reported = mail.Reported{Type: deliveryClass(words), Detail: words}
-	said := words
+	m.Reported.Detail = words
 	for _, family := range []string{" said: ", " refused to talk to me: "} {
 		head, reply, ok := strings.Cut(words, family)
 		if !ok || !strings.Contains(head, "host ") {
@@ -168,17 +183,18 @@ func readDeliveryReply(m *mail.Message, words string) {
 			reply = reply[:i]
 		}
 		m.Reply = readReply(reply)
-		if class := classOf(m.Reply.Text, "-"); class.Type != "-" {
-			m.Reported.Type = class.Type
+		class := classOf(m.Reply.Text, "")
+		m.Reported.Type, m.Reported.Rule = class.Type, class.Rule
+		if class.Type == "" || strings.HasPrefix(head, "delivery temporarily suspended") || strings.HasPrefix(family, " refused") {
+			m.Reported.Type = deliveryClass(words)
 		}
-		m.Reported.Rule = ruleOf(m.Reply.Text)
 		if m.Remote == (mail.Remote{}) {
 			_, host, _ := strings.Cut(head, "host ")
 			m.Remote = relayOf(host)
 		}
 		return
 	}
-	m.Reply.Text = said
+	m.Reply.Text, m.Reported.Type = words, deliveryClass(words)
 	if m.Remote == (mail.Remote{}) {
 		if _, host, ok := strings.Cut(words, "connect to "); ok {
 			if i := strings.Index(host, ": "); i >= 0 {

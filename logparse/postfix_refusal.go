@@ -31,14 +31,14 @@ func (f *postfix) action(l *postfixLine, id, rest []byte) {
 		return
 	}
 	whole, body := l.strings(rest)
+	if id == nil {
+		f.refuseUnqueued(l, verb, outcome, whole, body)
+		return
+	}
 	var m mail.Message
 	readRefusal(&m, verb, body[len(verb)+2:])
 	if outcome != "" {
 		m.Outcome = outcome
-	}
-	if id == nil {
-		f.refuseUnqueued(l, &m, whole)
-		return
 	}
 	t := f.transactionOrNew(l, id)
 	r := f.record(t, id, m.Recipient)
@@ -86,17 +86,16 @@ func (f *postfix) failedText(r *record, l *postfixLine, whole string) {
 	r.cite(mail.Evidence{File: l.s.source.Name, Offset: l.offset, Text: whole})
 }
 
-func (f *postfix) refuseUnqueued(l *postfixLine, m *mail.Message, whole string) {
-	r := &record{Message: *m}
+func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outcome, whole, body string) {
+	r := f.p.loneRecord()
+	readRefusal(&r.Message, verb, body[len(verb)+2:])
+	if outcome != "" {
+		r.Outcome = outcome
+	}
 	r.Format, r.Gateway, r.Direction = f.name(), f.head.gateway, mail.DirectionUnknown
-	if f.proxied && r.Client == (mail.Client{Helo: r.Client.Helo}) {
+	if f.proxied && r.Client.IP == "" && r.Client.Name == "" {
 		if t := f.p.open.get(f.sessionKey(l)); t != nil {
-			for _, k := range t.lines {
-				e := k.stream.evidence(k.offset, t.bytes(k))
-				if joinFact(r, k.kind, e.Text) {
-					r.cite(e)
-				}
-			}
+			f.join(r, t)
 		}
 	}
 	f.failedText(r, l, whole)
@@ -125,10 +124,11 @@ func refuse(r *record, m *mail.Message) {
 //	END-OF-MESSAGE: 554 5.7.0 text; from=<a> to=<b> proto=SMTP helo=<c>
 //	header Subject: words from name[ip]; from=<a> to=<b> proto=ESMTP helo=<c>: 5.7.1 text
 func readRefusal(m *mail.Message, verb, s string) {
-	stage := s
-	if i := strings.IndexAny(s, " :"); i >= 0 {
-		stage = s[:i]
+	end := 0
+	for end < len(s) && s[end] != ' ' && s[end] != ':' {
+		end++
 	}
+	stage := s[:end]
 	switch stage {
 	case "header", "body", "mime-header", "nested-header":
 		readContentCheck(m, stage, s)
@@ -217,8 +217,11 @@ func readContentCheck(m *mail.Message, stage, s string) {
 // which comes after proto=. So the split is the last "; from=<" between them.
 func cutTrailer(s string) (reply, trailer string) {
 	skip := 0
-	if i := strings.IndexByte(s, '<'); i >= 0 && i <= len("550 5.111.111 ") {
-		skip = i + angleEnd(s[i:])
+	for skip < len(s) && (isDigit(s[skip]) || s[skip] == '.' || s[skip] == ' ') {
+		skip++
+	}
+	if skip < len(s) && s[skip] == '<' {
+		skip += angleEnd(s[skip:])
 	}
 	rest := s[skip:]
 	limit := len(rest)
@@ -226,7 +229,7 @@ func cutTrailer(s string) (reply, trailer string) {
 		limit = i
 	}
 	for _, key := range []string{"; from=<", "; to=<", "; from=", "; to="} {
-		if i := strings.LastIndex(rest[:limit], key); i >= 0 {
+		if i := lastIndex(rest[:limit], key); i >= 0 {
 			return s[:skip+i], rest[i+len("; "):]
 		}
 	}
@@ -239,11 +242,25 @@ func cutTrailer(s string) (reply, trailer string) {
 	return s, ""
 }
 
+// lastIndex is strings.LastIndex for a key that mostly stands there once.
+func lastIndex(s, key string) int {
+	last := strings.Index(s, key)
+	for next := last; next >= 0; {
+		next = strings.Index(s[last+1:], key)
+		if next >= 0 {
+			last += 1 + next
+		}
+	}
+	return last
+}
+
 // readTrailer reads from=, to= and helo=; postscreen puts commas in between.
 // A value that is cut off by the end of the line is not a fact.
 func readTrailer(m *mail.Message, s, thing string) {
 	for s != "" {
-		s = strings.TrimLeft(s, " ,")
+		for s != "" && (s[0] == ' ' || s[0] == ',') {
+			s = s[1:]
+		}
 		key, rest, ok := strings.Cut(s, "=")
 		if !ok {
 			return
@@ -339,7 +356,10 @@ func classOf(reply, verb string) mail.Reported {
 		words = words[len(thing)+len("<>: "):]
 	}
 	words = strings.TrimPrefix(words, ": ")
-	rep := mail.Reported{Rule: ruleOf(words)}
+	rep := mail.Reported{}
+	if len(words) > 0 {
+		rep.Rule = ruleOf(words)
+	}
 	switch class, rest, ok := strings.Cut(words, " rejected: "); {
 	case ok && len(class) < 32 && !strings.ContainsAny(class, ";:"):
 		rep.Type, rep.Detail = class+" rejected", rest
@@ -348,7 +368,8 @@ func classOf(reply, verb string) mail.Reported {
 	case strings.HasPrefix(words, "Relay access denied"):
 		rep.Type = "Relay access denied"
 		rep.Detail = strings.TrimLeft(words[len(rep.Type):], ".;: ")
-	case verb == "reject" || verb == "":
+	case verb == "": // a remote host's words, of no known class
+	case verb == "reject":
 		rep.Type, rep.Detail, _ = strings.Cut(words, "; ")
 	default: // the filter behind it chose the words
 		rep.Type, rep.Detail = verb, words

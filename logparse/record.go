@@ -21,6 +21,18 @@ const (
 type record struct {
 	mail.Message
 	listed bool // stands in Parser.changed
+	lone   bool // belongs to no transaction: no line can change it after this one
+}
+
+// loneRecord returns a record for a message that one line tells all about.
+// Drain takes it back.
+func (p *Parser) loneRecord() *record {
+	if n := len(p.lone); n > 0 {
+		r := p.lone[n-1]
+		p.lone = p.lone[:n-1]
+		return r
+	}
+	return &record{lone: true}
 }
 
 // failed notes a failing line of r at unixMilli: the first gives the message
@@ -64,17 +76,10 @@ func (r *record) cite(e mail.Evidence) {
 			return
 		}
 	}
-	if len(r.Evidence) >= maxEvidence {
-		r.Evidence = slices.Delete(r.Evidence, headEvidence, headEvidence+1)
+	if len(r.Evidence) >= maxEvidence { // a new slice: the old one was given out
+		r.Evidence = slices.Concat(r.Evidence[:headEvidence], r.Evidence[headEvidence+1:])
 	}
 	r.Evidence = append(r.Evidence, e)
-}
-
-// message is the newest state, with evidence of its own.
-func (r *record) message() mail.Message {
-	m := r.Message
-	m.Evidence = slices.Clone(m.Evidence)
-	return m
 }
 
 // unixTime is the time of a stamp; 0, a line without stamp, is the zero time.

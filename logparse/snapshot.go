@@ -37,7 +37,7 @@ type savedStream struct {
 }
 
 type savedTransaction struct {
-	Key     string        `json:"key"`
+	Key     []byte        `json:"key"`
 	Born    int64         `json:"born,omitempty"`
 	Lines   []savedLine   `json:"lines,omitempty"`
 	Records []savedRecord `json:"records,omitempty"`
@@ -69,12 +69,12 @@ func (p *Parser) Snapshot() ([]byte, error) {
 			snap.Formats[f.name()] = state
 		}
 	}
-	for _, s := range p.streams {
+	for _, s := range p.order {
 		snap.Streams = append(snap.Streams, s.save())
 	}
 	open := map[*record]bool{}
-	snap.Transactions = p.open.open.save(open)
-	snap.Finished = p.open.finished.save(open)
+	snap.Transactions = p.open.open.save(p, open)
+	snap.Finished = p.open.finished.save(p, open)
 	for _, r := range p.changed {
 		if !open[r] {
 			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
@@ -99,10 +99,10 @@ func (s *Stream) save() savedStream {
 }
 
 // save returns the transactions of the list and notes their records.
-func (l *transactionList) save(records map[*record]bool) []savedTransaction {
+func (l *transactionList) save(p *Parser, records map[*record]bool) []savedTransaction {
 	var saved []savedTransaction
 	for t := l.oldest; t != nil; t = t.next {
-		saved = append(saved, t.save())
+		saved = append(saved, t.save(p))
 		for _, r := range t.records {
 			records[r] = true
 		}
@@ -110,10 +110,11 @@ func (l *transactionList) save(records map[*record]bool) []savedTransaction {
 	return saved
 }
 
-func (t *transaction) save() savedTransaction {
+func (t *transaction) save(p *Parser) savedTransaction {
 	saved := savedTransaction{Key: t.key, Born: t.born, Facts: t.facts}
-	for _, k := range t.lines {
-		saved.Lines = append(saved.Lines, savedLine{k.kind, k.stream.source.ID, k.offset, t.bytes(k)})
+	for i := range t.lines {
+		k := &t.lines[i]
+		saved.Lines = append(saved.Lines, savedLine{k.kind, p.order[k.stream].source.ID, k.offset, t.bytes(k)})
 	}
 	for _, r := range t.records {
 		saved.Records = append(saved.Records, savedRecord{r.Message, r.listed})
@@ -150,12 +151,14 @@ func (p *Parser) restore(data []byte) error {
 		}
 	}
 	for _, saved := range snap.Streams {
-		s := newStream(p, Source{ID: saved.ID, Name: saved.Name, Format: saved.Pinned, ModTime: saved.ModTime})
+		if p.streams[saved.ID] != nil {
+			return fmt.Errorf("source %q stands twice in the snapshot", saved.ID)
+		}
+		s := p.add(Source{ID: saved.ID, Name: saved.Name, Format: saved.Pinned, ModTime: saved.ModTime})
 		s.current = p.format(saved.Format)
 		s.clock.load(saved.Clock)
 		s.stats, s.lastTime = saved.Stats, saved.LastTime
 		s.afterCR, s.skipping = saved.AfterCR, saved.Skipping
-		p.streams[saved.ID] = s
 	}
 	for _, saved := range snap.Transactions {
 		if err := p.restoreTransaction(saved, &p.open.open); err != nil {
@@ -174,7 +177,7 @@ func (p *Parser) restore(data []byte) error {
 }
 
 func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
-	if p.open.byKey[saved.Key] != nil {
+	if p.open.get(saved.Key) != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
 	t := &transaction{key: saved.Key, born: saved.Born, facts: saved.Facts}
@@ -183,7 +186,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 		if s == nil {
 			return fmt.Errorf("transaction %q: unknown source %q", saved.Key, l.Stream)
 		}
-		t.keep(l.Kind, s, l.Offset, l.Text)
+		t.keepAnother(l.Kind, s, l.Offset, l.Text)
 	}
 	for _, r := range saved.Records {
 		rec := &record{Message: r.Message}
@@ -192,7 +195,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 			p.list(rec)
 		}
 	}
-	p.open.byKey[t.key] = t
+	p.open.byKey.put(t)
 	list.append(t)
 	return nil
 }

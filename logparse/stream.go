@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailwhy/engine/mail"
 )
@@ -17,6 +18,7 @@ const maxUnrecognised = 100
 // Stream is one source being read.
 type Stream struct {
 	p       *Parser
+	index   int32 // in Parser.order
 	source  Source
 	pinned  format // the format the caller named
 	current format // the format of the newest line that had one
@@ -70,8 +72,12 @@ func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
 				continue
 			}
 		}
-		lf = nextEnd(data, pos, lf, '\n')
-		cr = nextEnd(data, pos, cr, '\r')
+		if lf < pos {
+			lf = nextEnd(data, pos, '\n')
+		}
+		if cr < pos {
+			cr = nextEnd(data, pos, '\r')
+		}
 		end := min(lf, cr)
 		switch {
 		case s.skipping:
@@ -101,11 +107,8 @@ func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
 }
 
 // nextEnd returns the first index of c in data at or after pos, len(data) when
-// there is none; known is the answer for an earlier pos, -1 at first.
-func nextEnd(data []byte, pos, known int, c byte) int {
-	if known >= pos {
-		return known
-	}
+// there is none.
+func nextEnd(data []byte, pos int, c byte) int {
 	if i := bytes.IndexByte(data[pos:], c); i >= 0 {
 		return pos + i
 	}
@@ -162,7 +165,12 @@ func (s *Stream) unrecognised(offset int64, line []byte) {
 }
 
 // text is bytes of a log as a string that JSON can carry.
-func text(b []byte) string { return strings.ToValidUTF8(string(b), "\uFFFD") }
+func text(b []byte) string {
+	if utf8.Valid(b) {
+		return string(b)
+	}
+	return strings.ToValidUTF8(string(b), "\uFFFD")
+}
 
 // looksFailing reports whether a line that no format understood speaks of a
 // refusal or a failed delivery, in the words gateways use.

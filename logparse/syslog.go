@@ -7,8 +7,8 @@ import "bytes"
 type envelope struct {
 	ms   int64  // Unix milliseconds, 0 = no stamp
 	host []byte // empty = none
-	tag  []byte // "postfix/submission/smtpd", without the process id
-	pid  []byte
+	tag  []byte // "postfix/submission/smtpd[27172]"
+	pid  []byte // RFC 5424 has the process id apart from the tag
 	body []byte // what the program said
 }
 
@@ -117,28 +117,22 @@ func structuredData(b []byte) int {
 // takeTag reads "postfix/smtpd[27172]: " and the Solaris "[ID 197553 mail.info] "
 // behind it. It returns false when b does not start with a tag.
 func (e *envelope) takeTag(b []byte) bool {
-	colon := bytes.IndexByte(b, ':')
-	if colon <= 0 {
+	i := bytes.IndexByte(b, ':')
+	if i <= 0 {
 		return false
 	}
-	tag := b[:colon]
-	if tag[colon-1] == ']' {
-		open := bytes.LastIndexByte(tag, '[')
-		if open <= 0 {
-			return false
-		}
-		e.pid = tag[open+1 : colon-1]
-		tag = tag[:open]
-	}
-	if bytes.IndexByte(tag, ' ') >= 0 {
+	e.tag = b[:i]
+	if b[i-1] != ']' && bytes.IndexByte(e.tag, ' ') >= 0 {
 		return false
 	}
-	e.tag = tag
-	body := b[colon+1:]
-	if len(body) > 0 && body[0] == ' ' {
-		body = body[1:]
+	i++
+	if i < len(b) && b[i] == ' ' {
+		i++
 	}
-	e.body = withoutSolarisID(body)
+	e.body = b[i:]
+	if len(e.body) > 0 && e.body[0] == '[' {
+		e.body = withoutSolarisID(e.body)
+	}
 	return true
 }
 

@@ -1,6 +1,10 @@
 package logparse
 
-import "mailwhy/engine/mail"
+import (
+	"unicode/utf8"
+
+	"mailwhy/engine/mail"
+)
 
 // transactionAge is how long, in log time, a transaction may stay open without
 // being closed: Postfix returns mail after five days by default, and some
@@ -12,8 +16,9 @@ const transactionAge = 14 * 24 * 60 * 60 * 1000 // milliseconds
 // forgotten, so it holds the lines that gave facts as bytes, unread, in a
 // buffer that the next transaction uses again.
 type transaction struct {
-	key        string
-	born       int64 // Unix milliseconds of its first line
+	key        []byte
+	hash       uint64 // of key, the table's
+	born       int64  // Unix milliseconds of its first line
 	lines      []keptLine
 	text       []byte           // the bytes of lines
 	records    []*record        // one a recipient, in the order they failed
@@ -24,10 +29,10 @@ type transaction struct {
 
 // keptLine is a line of a transaction that may become evidence.
 type keptLine struct {
-	kind       byte // the format's own word for what the line tells
-	stream     *Stream
+	kind       byte  // the format's own word for what the line tells
+	stream     int32 // Parser.order; no pointer, so that the collector need not look
+	start, end int32 // in transaction.text
 	offset     int64
-	start, end int // in transaction.text
 }
 
 // maxKept bounds the bytes a transaction keeps unread.
@@ -36,12 +41,17 @@ const maxKept = 16 << 10
 // keep adds a line of a kind, unless one of that kind is there. It returns
 // whether it did.
 func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool {
-	if t.has(kind) || len(t.text)+len(line) > maxKept {
+	return !t.has(kind) && t.keepAnother(kind, s, offset, line)
+}
+
+// keepAnother adds a line, whether others of its kind are there or not.
+func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byte) bool {
+	if len(t.text)+len(line) > maxKept {
 		return false
 	}
 	start := len(t.text)
-	t.text = append(t.text, line...)
-	t.lines = append(t.lines, keptLine{kind, s, offset, start, len(t.text)})
+	t.text = append(append(t.text, line...), '\n')
+	t.lines = append(t.lines, keptLine{kind, s.index, int32(start), int32(start + len(line)), offset})
 	return true
 }
 
@@ -56,7 +66,24 @@ func (t *transaction) has(kind byte) bool {
 }
 
 // bytes returns a kept line; it is valid until the transaction is closed.
-func (t *transaction) bytes(k keptLine) []byte { return t.text[k.start:k.end] }
+func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
+
+// kept calls yield with each kept line. The lines share one string, as far
+// as they are UTF-8.
+func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
+	if !utf8.Valid(t.text) {
+		for i := range t.lines {
+			k := &t.lines[i]
+			yield(k.kind, p.order[k.stream].evidence(k.offset, t.bytes(k)))
+		}
+		return
+	}
+	all := string(t.text)
+	for i := range t.lines {
+		k := &t.lines[i]
+		yield(k.kind, mail.Evidence{File: p.order[k.stream].source.Name, Offset: k.offset, Text: all[k.start:k.end]})
+	}
+}
 
 // record returns the recipient's record, a new one when there is none; made
 // tells which. Addresses compare without case; "" is a recipient of its own,
@@ -85,7 +112,7 @@ func (t *transaction) recipient(path mail.Path) *record {
 // them stay a little longer: the lines of several daemons do not always arrive
 // in order.
 type transactions struct {
-	byKey    map[string]*transaction
+	byKey    table
 	open     transactionList
 	finished transactionList
 	most     int
@@ -94,7 +121,7 @@ type transactions struct {
 }
 
 // maxFinished is how many finished transactions wait for late lines.
-const maxFinished = 256
+const maxFinished = 64
 
 // transactionList is linked from the oldest to the last.
 type transactionList struct {
@@ -103,18 +130,23 @@ type transactionList struct {
 }
 
 func newTransactions(most int) transactions {
-	return transactions{byKey: map[string]*transaction{}, most: most}
+	return transactions{byKey: newTable(), most: most}
 }
 
 // get returns the open transaction with key, nil when there is none.
-func (o *transactions) get(key []byte) *transaction { return o.byKey[string(key)] }
+func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
 
-// begin opens a transaction; one that is open under key is closed first. The
-// oldest are let go when there are too many or when they are too old.
+// begin opens a transaction; one that is open under key is closed first.
 func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
-	if old := o.byKey[string(key)]; old != nil {
+	if old := o.get(key); old != nil {
 		o.close(old)
 	}
+	return o.add(key, unixMilli)
+}
+
+// add is begin for a key that is known to be free. The oldest transactions are
+// let go when there are too many or when they are too old.
+func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
 		o.letGo++
 		o.close(t)
@@ -124,10 +156,10 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 384)}
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400), key: make([]byte, 0, 40)}
 	}
-	t.key, t.born = string(key), unixMilli
-	o.byKey[t.key] = t
+	t.key, t.born = append(t.key[:0], key...), unixMilli
+	o.byKey.put(t)
 	o.open.append(t)
 	return t
 }
@@ -147,10 +179,9 @@ func (o *transactions) finish(t *transaction) {
 // close forgets a transaction. Its records stay with Parser.changed until they
 // are drained.
 func (o *transactions) close(t *transaction) {
-	delete(o.byKey, t.key)
+	o.byKey.delete(t)
 	t.list.remove(t)
-	clear(t.lines)
-	*t = transaction{lines: t.lines[:0], text: t.text[:0], next: o.free}
+	*t = transaction{key: t.key[:0], lines: t.lines[:0], text: t.text[:0], next: o.free}
 	o.free = t
 }
 

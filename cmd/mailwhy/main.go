@@ -1,24 +1,25 @@
-// Command mailwhy tells a mail helpdesk why a message was rejected or deferred.
+// Command mailwhy tells a mail helpdesk why a message was rejected or
+// deferred, which policy did it, and the narrowest change that lets the next
+// one through.
 package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
 }
 
 // run is the one way in: the shell, the socket and the tests call it. It
-// returns the exit status: 0 found, 1 nothing found, 2 error.
-func run(_ context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
-	if len(args) == 1 && args[0] == "version" {
-		fmt.Fprintln(stdout, "mailwhy")
-		return 0
-	}
-	fmt.Fprintln(stderr, "mailwhy: no such command")
-	return 2
+// returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr}, args)
 }

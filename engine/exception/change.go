@@ -30,6 +30,9 @@ func (s *Service) Extend(ctx context.Context, actor Actor, id int, until time.Ti
 		until := until.UTC().Truncate(time.Millisecond)
 		if until.IsZero() {
 			until = now.Add(DefaultLife)
+			if !later(until, e.Expires) {
+				return entry{}, fmt.Errorf("exception %d lives longer than that already", id)
+			}
 		}
 		if err := refusal(extendGuards(e, actor, until, reason, now)); err != nil {
 			return entry{}, err

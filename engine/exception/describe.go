@@ -25,6 +25,7 @@ func describe(e *Exception, c engine.Change) {
 		e.From, e.To = entrySpec(c.ManagedDelete[0].Sender), entrySpec(c.ManagedDelete[0].Recipient)
 	case len(c.GroupRemove) > 0:
 		e.From, e.To = entrySpec(c.GroupRemove[0].Member), engine.Spec{Type: engine.Everyone}
+		e.Group = clean(c.GroupRemove[0].Group)
 	}
 	e.From.Value, e.To.Value = clean(e.From.Value), clean(e.To.Value)
 }
@@ -41,6 +42,9 @@ func entrySpec(entry string) engine.Spec {
 // the ticket behind it.
 func narrative(e Exception) string {
 	text := fmt.Sprintf("%s: %s > %s (%s)", kindWord(e.Kind), specWord(e.From), specWord(e.To), e.Ticket)
+	if e.Group != "" {
+		text = fmt.Sprintf("%s %s: %s (%s)", kindWord(e.Kind), e.Group, specWord(e.From), e.Ticket)
+	}
 	if e.Reason != "" {
 		text += " " + e.Reason
 	}
@@ -94,7 +98,3 @@ func specDomain(s engine.Spec) string {
 	}
 	return ""
 }
-
-// consoleSteps says by hand, field by field, what the change asks of the
-// gateway's console.
-func consoleSteps(c engine.Change) []string { return nil }

@@ -14,8 +14,9 @@
 // An exception counts in a replay from the instant it was created; whether the
 // gateway has it too is its State: Pending until its steps are confirmed done.
 //
-// The hash chain finds edits, insertions, reordering and gaps. It is no
-// signature: who can write the journal can write a whole new one.
+// The hash chain finds edits, insertions, reordering and gaps; a small file
+// beside the journal remembers its last entry, so that a cut end is found too.
+// Neither is a signature: who can write both files can write new ones.
 //
 // It must not know a screen, an index, a gateway's interface or the clock.
 package exception

@@ -44,6 +44,7 @@ type Exception struct {
 	To        engine.Spec     `json:"to,omitzero"`
 	SourceIPs []string        `json:"source_ips,omitempty"`
 	Override  bool            `json:"override,omitempty"`
+	Group     string          `json:"group,omitempty"` // the group a member is removed from
 	Narrative string          `json:"narrative"`
 	Ticket    string          `json:"ticket"`
 	Reason    string          `json:"reason,omitempty"`
@@ -82,6 +83,15 @@ func (e Exception) InForce(now time.Time) bool {
 	return s == Live || s == Pending
 }
 
+// ExpiryWarning is how long before its expiry an exception is said to expire.
+const ExpiryWarning = 7 * 24 * time.Hour
+
+// Expiring reports whether it is in force at now and expires within
+// ExpiryWarning.
+func (e Exception) Expiring(now time.Time) bool {
+	return e.InForce(now) && !e.Expires.IsZero() && e.Expires.Sub(now) <= ExpiryWarning
+}
+
 // Until is the instant from which it no longer counts: the earlier of its
 // expiry and its revocation; zero = never.
 func (e Exception) Until() time.Time {
@@ -95,7 +105,8 @@ func (e Exception) Until() time.Time {
 type Proposal struct {
 	Kind    engine.Kind
 	Scope   engine.Scope
-	Message mail.Message // the evidence
+	Group   engine.GroupEntry // of a group_remove: the entry that leaves its group; a scope cannot say it
+	Message mail.Message      // the evidence
 	Ticket  string
 	Reason  string
 	Expires time.Time // zero with Never false = the default, 30 days

@@ -17,7 +17,7 @@ type fakeSet struct{}
 
 func (fakeSet) Internal(p mail.Path) bool { return p.Domain() == "corp.example" }
 func (fakeSet) Policies() []engine.Policy {
-	return []engine.Policy{{To: engine.Spec{Type: engine.EmailDomain, Value: "corp.example"}}}
+	return []engine.Policy{{From: domain("vendor.example"), To: domain("corp.example")}}
 }
 
 func person(name string, r Role) Actor { return Actor{Name: name, Role: r} }
@@ -231,9 +231,20 @@ func TestGuards(t *testing.T) {
 	f("relay", Refused, "one recipient", admin, relay, to(engine.Spec{Type: engine.ExternalAddresses}))
 	f("relay", Refused, "internal", admin, relay, to(address("bob@corp.example")))
 
+	f("relay", Refused, "both outside", outside) // a bypass that would do the same
+	f("relay", Refused, "both outside", kind(engine.KindPermit), outside)
+	f("relay", Refused, "both outside", to(group), evidence(func(m *mail.Message) { m.Recipient = "leaver@home.example" }))
+	f("relay", OK, "", admin, outside)
+	f("relay", OK, "", outside, from(address("bob@corp.example"))) // outbound
+	f("relay", OK, "", kind(engine.KindManagedBlock), managed("alice@acme.example", "bob@corp.example"))
+
 	// managed senders
 	f("managed", OK, "", kind(engine.KindManagedPermit), managed("alice@acme.example", "bob@corp.example"))
 	f("managed", Refused, "no internal address", kind(engine.KindManagedPermit), managed("alice@acme.example", "x@home.example"))
+
+	f("managed", Refused, "one entry", kind(engine.KindManagedPermit), managed("alice@acme.example", "bob@corp.example"), func(q *question) {
+		q.change.ManagedPut = append(q.change.ManagedPut, q.change.ManagedPut...)
+	})
 
 	// own domain
 	f("own_domain", Refused, "ours", from(address("ceo@corp.example")))
@@ -268,6 +279,7 @@ func TestGuards(t *testing.T) {
 	f("lookalike", NeedsApprover, "one or two letters", from(address("a@mail.cprp.example")))
 	f("lookalike", OK, "", from(address("a@corp.example")))
 	f("lookalike", OK, "", from(address("a@x.corp.example")))
+	f("lookalike", OK, "", from(address("a@vendors.example"))) // resembles a domain that is not ours
 
 	// first seen
 	saw := func(answer bool) func(*question) {

@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"mailwhy/engine"
 )
 
 // written is a journal of five entries: three exceptions, one of them revoked,
@@ -120,6 +118,20 @@ func TestVerifyFindsNonsense(t *testing.T) {
 	f("exception 7, which does not exist", entry{Kind: entryRevoke, ID: 7})
 	f("approves their own", entry{Kind: entryApprove, ID: 1, Actor: olga})
 	f("no policy edit", entry{Kind: entryPolicyEdit})
+
+	b.replace(good)
+	b.reopen()
+	if _, err := b.Revoke(context.Background(), ann, 1, ""); err != nil {
+		t.Fatal(err)
+	}
+	revoked, _, err := entry{Number: 3, Prev: b.at.hash, Kind: entryExtend, ID: 1, Until: noon.AddDate(9, 0, 0)}.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.replace(append(b.bytes(), revoked...))
+	if _, err := Verify(b.path); err == nil || !strings.Contains(err.Error(), "revoked before") {
+		t.Errorf("extending what was revoked: %v", err)
+	}
 }
 
 func TestReloadFindsTampering(t *testing.T) {
@@ -130,7 +142,7 @@ func TestReloadFindsTampering(t *testing.T) {
 		if _, err := b.Reload(); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("reload says %v, want ...%s...", err, words)
 		}
-		if _, err := b.Create(context.Background(), &engine.Set{}, olga, want("new@acme.example")); err == nil {
+		if _, err := b.Create(context.Background(), policySet(), olga, want("new@acme.example")); err == nil {
 			t.Error("an entry was appended to a journal that was tampered with")
 		}
 		if n := len(b.List()); n != 3 {
@@ -149,6 +161,49 @@ func TestReloadFindsTampering(t *testing.T) {
 	}
 	if _, err := b.Reload(); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("removed: %v", err)
+	}
+}
+
+// No byte can be changed or taken out unseen; only the last line end may be
+// missing.
+func TestVerifyFindsEveryByte(t *testing.T) {
+	b := open(t)
+	for range 2 {
+		if err := b.NotePolicyEdit(context.Background(), PolicyEdit{Path: "policy.yaml"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := b.bytes()
+	for i := range whole {
+		changed := bytes.Clone(whole)
+		changed[i] ^= 1
+		b.replace(changed)
+		if _, err := Verify(b.path); err == nil {
+			t.Errorf("byte %d changed, and verify says nothing", i)
+		}
+		b.replace(append(bytes.Clone(whole[:i]), whole[i+1:]...))
+		if _, err := Verify(b.path); err == nil && i != len(whole)-1 {
+			t.Errorf("byte %d taken out, and verify says nothing", i)
+		}
+	}
+}
+
+// A journal written anew from some entry on, with every hash right.
+func TestVerifyFindsAnotherJournal(t *testing.T) {
+	b, _ := written(t)
+	other, _ := written(t)
+	if _, err := other.Revoke(context.Background(), ann, 1, "not in the first one"); err != nil {
+		t.Fatal(err)
+	}
+	other.now = noon.AddDate(0, 0, 1)
+	other.create("more@acme.example")
+	other.verify(7)
+	b.now = noon.AddDate(0, 0, 2)
+	b.create("mine@acme.example")
+	b.replace(other.bytes())
+	var wrong *ChainError
+	if n, err := Verify(b.path); n != 6 || !errors.As(err, &wrong) || wrong.Entry != 7 || !strings.Contains(wrong.Problem, "another entry 6") {
+		t.Errorf("verify says %d, %v", n, err)
 	}
 }
 
@@ -268,7 +323,7 @@ func TestDiskFailures(t *testing.T) {
 	f := func(disk faulty, want_ error) {
 		t.Helper()
 		b.wrap = func(file *os.File) journalFile { disk.File = file; return &disk }
-		_, err := b.Create(context.Background(), &engine.Set{}, olga, want("second@acme.example"))
+		_, err := b.Create(context.Background(), policySet(), olga, want("second@acme.example"))
 		if !errors.Is(err, want_) {
 			t.Errorf("got %v, want %v", err, want_)
 		}
@@ -308,4 +363,46 @@ func TestJournalForm(t *testing.T) {
 	if got["entry"] != "create" || got["prev"] != genesis {
 		t.Errorf("entry %v, prev %v", got["entry"], got["prev"])
 	}
+}
+
+// FuzzVerify: whatever stands in the file, Verify answers, and Open agrees.
+func FuzzVerify(f *testing.F) {
+	line, hash, err := entry{Number: 1, Kind: entryPolicyEdit, Policy: &PolicyEdit{Path: "p"}, Prev: genesis}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	next, _, err := entry{Number: 2, Kind: entryPolicyEdit, Policy: &PolicyEdit{Path: "q"}, Prev: hash}.encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{})
+	f.Add(line)
+	f.Add(append(bytes.Clone(line), next...))
+	f.Add(append(bytes.Clone(line), next[:30]...))
+	f.Add([]byte("{}\n\n\x00\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		path := filepath.Join(t.TempDir(), "exceptions.jsonl")
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n, verified := Verify(path)
+		if n > bytes.Count(data, []byte("\n"))+1 {
+			t.Errorf("%d entries in %q", n, data)
+		}
+		var wrong *ChainError
+		torn := errors.As(verified, &wrong) && wrong.Torn
+		s, opened := Open(path, Options{})
+		if (opened == nil) != (verified == nil || torn) {
+			t.Fatalf("verify says %v, open says %v", verified, opened)
+		}
+		if opened != nil {
+			return
+		}
+		if err := s.NotePolicyEdit(context.Background(), PolicyEdit{}); err != nil {
+			t.Errorf("append after open: %v", err)
+		}
+		if again, err := Verify(path); err != nil || again != n+1 {
+			t.Errorf("after repair and append: %d entries, %v; before %d", again, err, n)
+		}
+	})
 }

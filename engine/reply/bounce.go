@@ -6,40 +6,67 @@ import (
 	"strings"
 )
 
+// notice is what a delivery status notification says of one recipient.
+type notice struct {
+	action, status string
+	words          string // of the Diagnostic-Code, without its type
+	recipient      bool
+}
+
 // diagnostic reads the fields of a delivery status notification (RFC 3464):
-// the first Diagnostic-Code, or a Status where there is none. A diagnostic
-// without a reply is the words of the server that wrote the report.
+// those of the first recipient that failed, or of the first there is. A
+// diagnostic without a reply is the words of the server that wrote the report.
 func diagnostic(text string) (r found, ok bool) {
-	status := ""
+	n, ok := firstNotice(text)
+	if !ok {
+		return found{}, false
+	}
+	if r, ok = reply(n.words); !ok {
+		r = found{text: tidy(n.words), enhanced: enhancedIn(n.words)}
+	}
+	if r.enhanced == "" && r.code == 0 {
+		r.enhanced = n.status
+	}
+	return r, true
+}
+
+func firstNotice(text string) (best notice, ok bool) {
+	var n notice
+	done := func() {
+		if n.words != "" || n.status != "" && n.recipient {
+			if !ok || best.action != "failed" && n.action == "failed" {
+				best, ok = n, true
+			}
+		}
+		n = notice{}
+	}
 	for _, f := range fieldsOf(text) {
+		if f == "" {
+			done()
+			continue
+		}
 		name, value, _ := strings.Cut(f, ":")
 		value = strings.TrimSpace(value)
 		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "final-recipient":
+			n.recipient = true
+		case "action":
+			n.action = strings.ToLower(value)
 		case "status":
-			if status == "" {
-				status = enhancedIn(value)
-			}
+			n.status = enhancedIn(value)
 		case "diagnostic-code":
-			if ok {
-				continue
-			}
-			_, words, cut := strings.Cut(value, ";")
-			if !cut {
-				words = value
-			}
-			if r, ok = reply(strings.TrimSpace(words)); !ok {
-				r, ok = found{text: tidy(words), enhanced: enhancedIn(words)}, strings.TrimSpace(words) != ""
+			n.words = value
+			if _, words, cut := strings.Cut(value, ";"); cut {
+				n.words = strings.TrimSpace(words)
 			}
 		}
 	}
-	if ok && r.enhanced == "" && r.code == 0 {
-		r.enhanced = status
-	}
-	if !ok && status != "" && strings.Contains(strings.ToLower(text), "final-recipient:") {
-		return found{enhanced: status}, true
-	}
-	return r, ok
+	done()
+	return best, ok
 }
+
+// longestField is how much of a folded field is read, in bytes.
+const longestField = 8 << 10
 
 // fieldsOf gives the "Name: value" lines of a text with their folded lines.
 func fieldsOf(text string) []string {
@@ -50,7 +77,9 @@ func fieldsOf(text string) []string {
 		case strings.TrimSpace(line) == "":
 			fields = append(fields, "")
 		case (line[0] == ' ' || line[0] == '\t') && len(fields) > 0 && fields[len(fields)-1] != "":
-			fields[len(fields)-1] += " " + strings.TrimSpace(line)
+			if last := &fields[len(fields)-1]; len(*last) < longestField {
+				*last += " " + strings.TrimSpace(line)
+			}
 		default:
 			fields = append(fields, line)
 		}
@@ -99,6 +128,7 @@ func mimecastFields(text string) (r found, ok bool) {
 		r = inner
 	} else {
 		r = found{text: tidy(info), enhanced: enhancedIn(info)}
+		r.text = strings.TrimSpace(strings.TrimPrefix(r.text, r.enhanced))
 	}
 	if r.code == 0 && code >= 200 && code < 600 {
 		r.code = code
@@ -114,7 +144,7 @@ func mimecastFields(text string) (r found, ok bool) {
 // its reply: letters, digits, - and _, then a region such as us32.
 func token(text string) string {
 	for at := strings.LastIndexByte(text, '['); at >= 0; at = strings.LastIndexByte(text[:at], '[') {
-		end := strings.IndexByte(text[at:], ']')
+		end := strings.IndexByte(text[at:min(len(text), at+longestToken)], ']')
 		if end < 0 {
 			continue
 		}
@@ -126,6 +156,9 @@ func token(text string) string {
 	}
 	return ""
 }
+
+// longestToken is the length a token cannot exceed, with its brackets.
+const longestToken = 80
 
 const tokenLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

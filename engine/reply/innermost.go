@@ -22,8 +22,9 @@ const longestReply = 1000
 
 // The patterns run over bounded text and in linear time.
 var (
-	// a reply: code, then a separator, then perhaps an enhanced code
-	replyPattern = regexp.MustCompile(`(?:^|[\s'"(;:>,|\]])([245][0-5][0-9])(?:([ \-:])[ ]?#?([245]\.[0-9]{1,3}\.[0-9]{1,3})?|$|\r?\n)`)
+	// a reply: code (571 is outside of RFC 5321 and in use), then a separator,
+	// then perhaps an enhanced code
+	replyPattern = regexp.MustCompile(`(?:^|[\s'"(;:>,|\]])([245][0-5][0-9]|571)(?:([ \-:])[ ]?#?([245]\.[0-9]{1,3}\.[0-9]{1,3})?|$|\r?\n)`)
 	// an enhanced code by itself, which is no part of an address
 	enhancedPattern = regexp.MustCompile(`(?:^|[^0-9.\w])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.\w]|\.?$|\.\s)`)
 	// what Exim says of a refusal
@@ -50,7 +51,8 @@ func innermost(text string) found {
 		return r
 	}
 	before := text
-	for _, mark := range []string{"Original message headers:", "----- Original message -----", "--- Below this line is a copy of the message."} {
+	for _, mark := range []string{"Original message headers:", "----- Original message -----", "--- Below this line is a copy of the message.",
+		"------ This is a copy of the message", "------ This is a copy of your message"} {
 		if head, _, ok := strings.Cut(before, mark); ok && strings.TrimSpace(head) != "" {
 			before = head
 		}
@@ -58,7 +60,7 @@ func innermost(text string) found {
 	lower := strings.ToLower(before)
 	for _, words := range introductions() {
 		if at := strings.LastIndex(lower, words); at >= 0 && len(lower) == len(before) {
-			if r, ok := reply(before[at+len(words):]); ok {
+			if r, ok := reply(paragraph(before[at+len(words):])); ok {
 				r.remote = logLine(before)
 				return r
 			}
@@ -69,6 +71,23 @@ func innermost(text string) found {
 		return r
 	}
 	return codeless(before)
+}
+
+// paragraph is the text up to its first blank line; what introduces a reply may
+// leave one before it.
+func paragraph(text string) string {
+	text = strings.TrimLeft(text, ":\n\t ")
+	for at := 0; at < len(text); {
+		end := strings.IndexByte(text[at:], '\n')
+		if end < 0 {
+			break
+		}
+		if strings.TrimSpace(text[at:at+end]) == "" {
+			return text[:at]
+		}
+		at += end + 1
+	}
+	return text
 }
 
 // logLine reports whether an MTA logged a delivery here, so that the server
@@ -90,34 +109,41 @@ func reply(text string) (r found, ok bool) {
 	if best < 0 {
 		return found{}, false
 	}
-	best = firstLine(text, all, best)
-	m := all[best]
+	first := firstLine(text, all, best)
+	m := all[first]
 	r.code, _ = strconv.Atoi(text[m[2]:m[3]])
 	if m[6] >= 0 {
 		r.enhanced = text[m[6]:m[7]]
 	}
 	rest := text[m[1]:]
 	r.text = ending(rest, quoteBefore(text, m[2]))
-	r.text = joinLines(r.text, r.code, r.enhanced)
+	if first < best {
+		r.text = joinLines(r.text, r.code, r.enhanced)
+	}
+	r.text = tidy(r.text)
 	if r.enhanced == "" {
 		r.enhanced = enhancedIn(r.text)
 	}
+	r.text = strings.TrimSpace(strings.TrimPrefix(r.text, r.enhanced))
 	return r, true
 }
+
+// nearby is how far around a code rankOf looks, in bytes.
+const nearby = 40
 
 // rankOf tells how much a match looks like a reply: 3 with an enhanced code of
 // its class, 2 where a reply is expected, 1 anywhere before a word, 0 never.
 func rankOf(text string, m []int) int {
-	code, after := text[m[2]:m[3]], text[m[1]:]
+	code, after := text[m[2]:m[3]], text[m[1]:min(len(text), m[1]+nearby)]
 	if m[6] >= 0 {
 		if text[m[6]] == code[0] {
 			return 3
 		}
 		return 0
 	}
-	before := strings.TrimRight(text[:m[2]], " ")
+	before := strings.TrimRight(text[max(0, m[2]-nearby):m[2]], " ")
 	switch {
-	case strings.TrimSpace(before) == "", strings.HasSuffix(before, "\n"), strings.HasSuffix(before, ":"), strings.HasSuffix(before, ";"),
+	case m[2] < nearby && strings.TrimSpace(before) == "", strings.HasSuffix(before, "\n"), strings.HasSuffix(before, ":"), strings.HasSuffix(before, ";"),
 		strings.HasSuffix(before, "'"), strings.HasSuffix(before, `"`), strings.HasSuffix(before, ">"):
 		return 2
 	}
@@ -126,7 +152,7 @@ func rankOf(text string, m []int) int {
 		return 0
 	}
 	switch strings.Trim(word, ".,;:)") {
-	case "", "seconds", "second", "minutes", "bytes", "hours", "messages", "recipients", "times", "s", "kb", "mb":
+	case "", "seconds", "second", "secs", "sec", "minutes", "bytes", "hours", "messages", "recipients", "times", "s", "kb", "mb":
 		return 0
 	}
 	return 1
@@ -147,15 +173,18 @@ func firstLine(text string, all [][]int, last int) int {
 	return first
 }
 
-// joinLines takes the repeated codes out of a reply of several lines.
+// joinLines takes the repeated codes out of a reply of several lines, which may
+// have been folded into one.
 func joinLines(s string, code int, enhanced string) string {
 	c := strconv.Itoa(code)
+	s = " " + strings.Join(strings.Fields(s), " ")
 	for _, sep := range []string{"-", " "} {
 		if enhanced != "" {
-			s = strings.ReplaceAll(s, c+sep+enhanced, " ")
+			s = strings.ReplaceAll(s, " "+c+sep+enhanced, " ")
 		}
+		s = strings.ReplaceAll(s, " "+c+sep, " ")
 	}
-	return tidy(strings.ReplaceAll(s, "\n"+c+"-", " "))
+	return s
 }
 
 // quoteBefore is the quote a reply stands in, 0 for none.
@@ -234,6 +263,9 @@ func enhancedIn(text string) string {
 // tidy makes one line of a reply's text and takes off what a log or a bounce
 // put behind it.
 func tidy(s string) string {
+	if len(s) > 8*longestReply {
+		s = strings.ToValidUTF8(s[:8*longestReply], "")
+	}
 	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
 		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) || r == utf8.RuneError {
 			return ' '

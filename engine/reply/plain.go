@@ -12,17 +12,21 @@ import (
 )
 
 // plain gives the readable text of what was pasted: the parts of a bounce that
-// say why (never the message it returns), without HTML, with Unix line ends.
+// say why (never the message it returns), without HTML, with Unix line ends. A line end that a log wrote
+// as \n is one too.
 func plain(text string) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	if parts, ok := parts(text); ok {
 		text = parts
 	}
 	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\x00", "").Replace(text)
+	if !strings.Contains(text, "{") { // in JSON it is an escape
+		text = strings.ReplaceAll(text, `\n`, "\n")
+	}
 	if lower := strings.ToLower(text); strings.Contains(lower, "</") || strings.Contains(lower, "<br") || strings.Contains(lower, "<p>") {
 		text = withoutTags(text)
 	}
-	return text
+	return strings.TrimSpace(text)
 }
 
 // deepest is how many levels of MIME parts are opened.
@@ -83,7 +87,10 @@ func withoutTags(s string) string {
 		s = s[at:]
 		name, ok := tagName(s)
 		end := strings.IndexByte(s, '>')
-		if !ok || end < 0 {
+		if end < 0 {
+			break
+		}
+		if !ok {
 			b.WriteByte('<')
 			s = s[1:]
 			continue

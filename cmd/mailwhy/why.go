@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailwhy/engine"
+	"mailwhy/engine/mail"
+)
+
+type whyFlags struct {
+	policy, policyID, at     string
+	from, to, headerFrom, ip string
+	messages                 string
+}
+
+func newWhy(s *session) *cobra.Command {
+	var f whyFlags
+	c := s.addJSON(&cobra.Command{
+		Use:   "why [ID]",
+		Short: "replay a message through the policies",
+		Args:  cobra.MaximumNArgs(1),
+		RunE:  func(c *cobra.Command, args []string) error { return s.why(c, f, args) },
+	})
+	c.Flags().StringVar(&f.policy, "policy", "", "policy file, instead of the configured one")
+	c.Flags().StringVar(&f.policyID, "policy-id", "", "say how this policy stands to the message")
+	c.Flags().StringVar(&f.at, "at", "", "replay as of this time (RFC 3339), or now; default: the message's time")
+	c.Flags().StringVar(&f.from, "from", "", "envelope sender of a message made up here; <> is the null path")
+	c.Flags().StringVar(&f.to, "to", "", "recipient")
+	c.Flags().StringVar(&f.headerFrom, "header-from", "", "header from")
+	c.Flags().StringVar(&f.ip, "ip", "", "client address")
+	c.Flags().StringVar(&f.messages, "messages", "", "file with one message a line (JSON), or -")
+	return c
+}
+
+func (s *session) why(_ *cobra.Command, f whyFlags, args []string) error {
+	if f.policy == "" {
+		return errors.New("name a policy file with --policy")
+	}
+	set, err := loadPolicy(f.policy)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	at, err := parseAt(f.at, now)
+	if err != nil {
+		return err
+	}
+	if f.messages != "" {
+		return s.whyMessages(set, f, at, now)
+	}
+	if len(args) > 0 || f.to == "" || (f.from == "" && f.headerFrom == "") {
+		return errors.New("name a message: --from A --to B, or --messages FILE")
+	}
+	m := mail.Message{EnvelopeFrom: mail.Path(f.from), Recipient: mail.Path(f.to), HeaderFrom: mail.Path(f.headerFrom), Client: mail.Client{IP: f.ip}}
+	return s.printTrace(s.stdout, set, &m, f, at, now)
+}
+
+// parseAt reads --at; zero means the message's own time.
+func parseAt(text string, now time.Time) (time.Time, error) {
+	switch text {
+	case "":
+		return time.Time{}, nil
+	case "now":
+		return now, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--at %q is neither now nor a time such as 2026-11-23T10:00:00Z", text)
+	}
+	return at.UTC(), nil
+}
+
+// whyMessages prints one trace a line, in the order of the messages.
+func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) error {
+	in, name := s.stdin, "standard input"
+	if f.messages != "-" {
+		file, err := os.Open(f.messages)
+		if err != nil {
+			return fmt.Errorf("read messages: %w", err)
+		}
+		defer file.Close()
+		in, name = file, f.messages
+	}
+	w, flush := s.buffered()
+	lines := bufio.NewReaderSize(in, 1<<16)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		if len(strings.TrimSpace(string(line))) > 0 {
+			var m mail.Message
+			if err := json.Unmarshal(line, &m); err != nil {
+				return errors.Join(flush(), fmt.Errorf("%s:%d: this is not a message in JSON: %w", name, number, err))
+			}
+			if !m.Recipient.Known() || (!m.EnvelopeFrom.Known() && !m.HeaderFrom.Known()) {
+				return errors.Join(flush(), fmt.Errorf("%s:%d: a message needs recipient and one of envelope_from and header_from", name, number))
+			}
+			if err := s.printTrace(w, set, &m, f, at, now); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return flush()
+		}
+		if err != nil {
+			return errors.Join(flush(), fmt.Errorf("read %s: %w", name, err))
+		}
+	}
+}
+
+func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f whyFlags, at, now time.Time) error {
+	t := engine.Why(set, m, at, now)
+	if f.policyID != "" {
+		steps, ok := engine.ExplainPolicy(set, m, t.AsOf, f.policyID)
+		if !ok {
+			return fmt.Errorf("no policy has the id %q", f.policyID)
+		}
+		t.Steps = steps
+	}
+	if s.json {
+		return s.printJSON(w, t)
+	}
+	_, err := io.WriteString(w, plain(traceText(m, t)))
+	return err
+}
+
+// traceText is the trace for people: the verdict first, then what to do, then
+// how it came about.
+func traceText(m *mail.Message, t engine.Trace) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s -> %s\n", or(string(m.EnvelopeFrom), string(m.HeaderFrom)), m.Recipient)
+	fmt.Fprintf(&b, "verdict    %s\n", verdictText(t.Verdict))
+	if t.VerdictNow != nil {
+		fmt.Fprintf(&b, "now        %s\n", verdictText(*t.VerdictNow))
+	}
+	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, t.Agreement.Detail)
+	for _, r := range t.Remedies {
+		works := "perhaps"
+		if r.Works != nil {
+			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
+		}
+		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, r.Scope, r.Because)
+	}
+	for _, step := range t.Steps {
+		fmt.Fprintf(&b, "%-7s %-18s %-5s %s\n", step.Outcome, step.Stage, step.Moment, step.Because)
+		for _, p := range step.Policies {
+			fmt.Fprintf(&b, "        %s %q (%s, %s): %s\n", p.ID, p.Description, p.Option, p.Origin, p.Because)
+		}
+	}
+	return b.String()
+}
+
+func verdictText(v engine.Verdict) string {
+	if v.Outcome == nil {
+		return "undetermined; the log lacks " + strings.Join(v.Missing, ", ")
+	}
+	text := string(*v.Outcome)
+	if v.Policy != "" {
+		text += fmt.Sprintf(" by %s %s at %s", v.Stage, v.Policy, v.Moment)
+	}
+	text += ", " + string(v.Certainty)
+	if len(v.Missing) > 0 {
+		text += "; not logged: " + strings.Join(v.Missing, ", ")
+	}
+	if v.Ambiguous {
+		text += "; ambiguous between " + strings.Join(v.Tied, ", ")
+	}
+	return text
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// plain takes control characters out of text that came from a log, so that
+// nothing of it can steer a terminal. Line ends stay.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n':
+			return r
+		case r == '\t':
+			return ' '
+		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r >= 0x200b && r <= 0x200f, r == 0xfeff:
+			return '\ufffd'
+		}
+		return r
+	}, text)
+}

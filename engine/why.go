@@ -1,0 +1,28 @@
+package engine
+
+import (
+	"time"
+
+	"mailwhy/engine/mail"
+)
+
+// Why is the whole answer: the replay as of at with its agreement with the
+// log, the verdict as of now where that is another instant, and the remedies,
+// replayed at now. A zero at means the message's own time, or now where it has
+// none.
+func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
+	if at.IsZero() {
+		at = m.Time
+	}
+	if at.IsZero() {
+		at = now
+	}
+	t := Replay(set, m, at)
+	t.Agreement = Agree(set, m, at, now, t.Verdict)
+	if !at.Equal(now) {
+		v := Decide(set, m, now)
+		t.VerdictNow = &v
+	}
+	t.Remedies = Remedies(set, m, now)
+	return t
+}

@@ -1,0 +1,157 @@
+package index
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/search"
+	"github.com/blevesearch/bleve/v2/search/query"
+	"github.com/blevesearch/bleve/v2/search/searcher"
+	bleveindex "github.com/blevesearch/bleve_index_api"
+)
+
+// values are the distinct values of one field of a shard: a fragment is looked
+// for in them, and the ones that hold it become terms.
+type values struct {
+	known map[string]bool
+	list  []string
+}
+
+func (v *values) add(texts ...string) {
+	for _, text := range texts {
+		if !v.known[text] {
+			v.known[text] = true
+			v.list = append(v.list, text)
+		}
+	}
+}
+
+func (v *values) containing(fragment string) []string {
+	var found []string
+	for _, text := range v.list {
+		if strings.Contains(text, fragment) {
+			found = append(found, text)
+		}
+	}
+	return found
+}
+
+// valuesOf reads the distinct values of a field on first use.
+func (s *shard) valuesOf(field string) (*values, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.values[field]; v != nil {
+		return v, nil
+	}
+	dict, err := s.bleve.FieldDict(field)
+	if err != nil {
+		return nil, fmt.Errorf("read values of %s: %w", field, err)
+	}
+	defer dict.Close()
+	v := &values{known: map[string]bool{}}
+	for {
+		entry, err := dict.Next()
+		if err != nil {
+			return nil, fmt.Errorf("read values of %s: %w", field, err)
+		}
+		if entry == nil {
+			break
+		}
+		v.add(entry.Term)
+	}
+	s.values[field] = v
+	return v, nil
+}
+
+func (s *shard) termsContaining(field, fragment string) ([]string, error) {
+	v, err := s.valuesOf(field)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return v.containing(fragment), nil
+}
+
+// expand turns a query line into one bleve query for this shard; nil when
+// nothing here can match.
+func (s *shard) expand(ctx context.Context, q Query) (query.Query, error) {
+	must := []query.Query{}
+	not := []query.Query{}
+	for _, t := range q.Terms {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		alternatives, err := s.alternatives(t)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case t.Not:
+			not = append(not, alternatives...)
+		case len(alternatives) == 0:
+			return nil, nil
+		default:
+			must = append(must, bleve.NewDisjunctionQuery(alternatives...))
+		}
+	}
+	if len(must) == 0 {
+		must = append(must, bleve.NewMatchAllQuery())
+	}
+	if len(not) == 0 {
+		if len(must) == 1 {
+			return must[0], nil
+		}
+		return bleve.NewConjunctionQuery(must...), nil
+	}
+	b := bleve.NewBooleanQuery()
+	b.AddMust(must...)
+	b.AddMustNot(not...)
+	return b, nil
+}
+
+// alternatives lists the queries of which one must match for a term to match.
+func (s *shard) alternatives(t Term) ([]query.Query, error) {
+	var list []query.Query
+	exact := func(field string) {
+		q := bleve.NewTermQuery(t.Value)
+		q.SetField(field)
+		list = append(list, q)
+	}
+	if f, ok := exactFields[t.Field]; ok {
+		exact(f)
+		return list, nil
+	}
+	fields := fragmentFields
+	if t.Field != "" {
+		fields = []string{fragmentFieldOf[t.Field]}
+	} else {
+		exact(fieldID)
+	}
+	for _, field := range fields {
+		terms, err := s.termsContaining(field, t.Value)
+		if err != nil {
+			return nil, err
+		}
+		if len(terms) > 0 {
+			slices.Sort(terms)
+			list = append(list, &termsQuery{field: field, terms: terms})
+		}
+	}
+	return list, nil
+}
+
+// termsQuery matches documents that have any of the terms in a field.
+type termsQuery struct {
+	field string
+	terms []string
+}
+
+// Searcher makes bleve's searcher over all terms at once.
+func (q *termsQuery) Searcher(ctx context.Context, i bleveindex.IndexReader, _ mapping.IndexMapping, options search.SearcherOptions) (search.Searcher, error) {
+	return searcher.NewMultiTermSearcher(ctx, i, q.terms, q.field, 1, options, false)
+}

@@ -1,0 +1,306 @@
+package index
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/blevesearch/bleve/v2"
+	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
+	"github.com/blevesearch/bleve/v2/index/scorch"
+	"github.com/blevesearch/bleve/v2/mapping"
+	"github.com/blevesearch/bleve/v2/search"
+
+	"mailwhy/engine/mail"
+)
+
+// shard is one day's messages, or a part of a busy day's.
+type shard struct {
+	name string // 2026-11-23.000
+	dir  string
+
+	mu     sync.Mutex
+	bleve  bleve.Index
+	values map[string]*values // distinct values by field, read on first use
+}
+
+func shardName(name string) bool {
+	day, part, ok := strings.Cut(name, ".")
+	if !ok || len(part) != 3 {
+		return false
+	}
+	_, dayErr := time.Parse(time.DateOnly, day)
+	_, partErr := strconv.Atoi(part)
+	return dayErr == nil && partErr == nil
+}
+
+func (s *shard) day() string { return s.name[:len(time.DateOnly)] }
+
+// timeOf reads the time an id begins with: 13 digits of Unix milliseconds.
+func timeOf(id string) (time.Time, error) {
+	if len(id) < 13 {
+		return time.Time{}, fmt.Errorf("id %q does not begin with a time", id)
+	}
+	ms, err := strconv.ParseInt(id[:13], 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("id %q does not begin with a time", id)
+	}
+	return time.UnixMilli(ms).UTC(), nil
+}
+
+func dayOf(id string) (string, error) {
+	at, err := timeOf(id)
+	return at.Format(time.DateOnly), err
+}
+
+// boltTimeout bounds the wait for another process that has the shard open.
+const boltTimeout = "2s"
+
+func (s *shard) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bleve != nil {
+		return nil
+	}
+	runtime := map[string]any{"bolt_timeout": boltTimeout}
+	var err error
+	if _, statErr := os.Stat(s.dir); errors.Is(statErr, os.ErrNotExist) {
+		s.bleve, err = bleve.NewUsing(s.dir, newMapping(), scorch.Name, scorch.Name, runtime)
+	} else {
+		s.bleve, err = bleve.OpenUsing(s.dir, runtime)
+	}
+	s.values = map[string]*values{}
+	return err
+}
+
+func (s *shard) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bleve == nil {
+		return nil
+	}
+	err := s.bleve.Close()
+	s.bleve = nil
+	return err
+}
+
+// Fields of a document: keywords all, so that every query is a term query.
+const (
+	fieldSender    = "sender"    // envelope and header from
+	fieldRecipient = "recipient" // final and original
+	fieldHost      = "host"      // client and remote: name, ip, helo
+	fieldSubject   = "subject"
+	fieldReason    = "reason" // template of the reply and reported words
+	fieldID        = "id"     // message id, queue id, token
+	fieldOutcome   = "is"
+	fieldCode      = "code"
+	fieldRule      = "rule"
+	fieldGateway   = "gw"
+	fieldIP        = "ip"
+	fieldMessage   = "m" // the message as JSON; stored, not searched
+)
+
+// fragmentFields are those a bare word looks into.
+var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubject, fieldReason}
+
+func newMapping() mapping.IndexMapping {
+	document := bleve.NewDocumentStaticMapping()
+	for _, name := range append([]string{fieldID, fieldOutcome, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
+		f := bleve.NewKeywordFieldMapping()
+		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
+		f.DocValues = name == fieldOutcome
+		document.AddFieldMappingsAt(name, f)
+	}
+	stored := bleve.NewKeywordFieldMapping()
+	stored.Index, stored.Store, stored.IncludeInAll, stored.DocValues = false, true, false, false
+	document.AddFieldMappingsAt(fieldMessage, stored)
+	m := bleve.NewIndexMapping()
+	m.DefaultMapping = document
+	m.DefaultAnalyzer = "keyword"
+	return m
+}
+
+// Evidence kept with a message, so that it survives the log's rotation.
+const (
+	mostEvidence     = 8
+	mostEvidenceText = 2048
+)
+
+func document(m mail.Message) (map[string]any, error) {
+	if len(m.Evidence) > mostEvidence {
+		m.Evidence = append(append([]mail.Evidence(nil), m.Evidence[:mostEvidence/2]...), m.Evidence[len(m.Evidence)-mostEvidence/2:]...)
+	}
+	for i := range m.Evidence {
+		if len(m.Evidence[i].Text) > mostEvidenceText {
+			m.Evidence = append([]mail.Evidence(nil), m.Evidence...)
+			m.Evidence[i].Text = strings.ToValidUTF8(m.Evidence[i].Text[:mostEvidenceText], "")
+		}
+	}
+	data, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
+	}
+	d := map[string]any{fieldMessage: string(data), fieldOutcome: string(m.Outcome)}
+	for field, texts := range fieldsOf(&m) {
+		d[field] = texts
+	}
+	return d, nil
+}
+
+func (s *shard) put(messages []mail.Message) error {
+	batch := s.bleve.NewBatch()
+	for _, m := range messages {
+		d, err := document(m)
+		if err != nil {
+			return err
+		}
+		if err := batch.Index(m.ID, d); err != nil {
+			return fmt.Errorf("add message %s: %w", m.ID, err)
+		}
+	}
+	if err := s.bleve.Batch(batch); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range messages {
+		for field, texts := range fieldsOf(&messages[i]) {
+			if v := s.values[field]; v != nil {
+				v.add(texts...)
+			}
+		}
+	}
+	return nil
+}
+
+func (s *shard) has(id string) (bool, error) {
+	d, err := s.bleve.Document(id)
+	return d != nil, err
+}
+
+func (s *shard) count() (uint64, error) { return s.bleve.DocCount() }
+
+func (s *shard) get(ctx context.Context, id string) (mail.Message, error) {
+	request := bleve.NewSearchRequestOptions(bleve.NewDocIDQuery([]string{id}), 1, 0, false)
+	rows, err := s.search(ctx, request)
+	if err == nil && len(rows) == 0 {
+		return mail.Message{}, ErrNotFound
+	}
+	if err != nil {
+		return mail.Message{}, err
+	}
+	return rows[0], nil
+}
+
+// page returns up to limit matches below the cursor, newest first.
+func (s *shard) page(ctx context.Context, q Query, after Cursor, limit int) ([]mail.Message, error) {
+	if limit <= 0 {
+		return nil, nil
+	}
+	expanded, err := s.expand(ctx, q)
+	if err != nil || expanded == nil {
+		return nil, err
+	}
+	var rows []mail.Message
+	for {
+		request := bleve.NewSearchRequestOptions(expanded, limit, 0, false)
+		if after != "" {
+			request.SearchAfter = []string{string(after)}
+		}
+		found, err := s.search(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			if q.inTime(found[i].Time) {
+				rows = append(rows, found[i])
+			}
+		}
+		if len(found) < limit || len(rows) >= limit || !q.Since.IsZero() && found[len(found)-1].Time.Before(q.Since) {
+			return rows[:min(limit, len(rows))], nil
+		}
+		after = Cursor(found[len(found)-1].ID)
+	}
+}
+
+// search runs a request newest first and decodes the stored messages.
+func (s *shard) search(ctx context.Context, request *bleve.SearchRequest) ([]mail.Message, error) {
+	request.Sort = search.SortOrder{&search.SortDocID{Desc: true}}
+	request.Fields = []string{fieldMessage}
+	request.Score = "none"
+	result, err := s.bleve.SearchInContext(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]mail.Message, 0, len(result.Hits))
+	for _, hit := range result.Hits {
+		text, _ := hit.Fields[fieldMessage].(string)
+		var m mail.Message
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			return nil, fmt.Errorf("decode message %s: %w", hit.ID, err)
+		}
+		rows = append(rows, m)
+	}
+	return rows, nil
+}
+
+// matches counts the matches of a query in this shard.
+func (s *shard) matches(ctx context.Context, q Query) (int, error) {
+	if q.covers(s.day()) {
+		expanded, err := s.expand(ctx, q)
+		if err != nil || expanded == nil {
+			return 0, err
+		}
+		request := bleve.NewSearchRequestOptions(expanded, 0, 0, false)
+		result, err := s.bleve.SearchInContext(ctx, request)
+		if err != nil {
+			return 0, err
+		}
+		return int(result.Total), nil
+	}
+	n := 0
+	err := s.outcomes(ctx, q, func(time.Time, mail.Outcome) { n++ })
+	return n, err
+}
+
+// outcomes calls each with the time and outcome of every match.
+func (s *shard) outcomes(ctx context.Context, q Query, each func(time.Time, mail.Outcome)) error {
+	expanded, err := s.expand(ctx, q)
+	if err != nil || expanded == nil {
+		return err
+	}
+	for after := ""; ; {
+		request := bleve.NewSearchRequestOptions(expanded, 5000, 0, false)
+		request.Sort = search.SortOrder{&search.SortDocID{Desc: true}}
+		request.Fields = []string{fieldMessage}
+		if after != "" {
+			request.SearchAfter = []string{after}
+		}
+		result, err := s.bleve.SearchInContext(ctx, request)
+		if err != nil {
+			return err
+		}
+		for _, hit := range result.Hits {
+			at, err := timeOf(hit.ID)
+			if err != nil || !q.inTime(at) {
+				continue
+			}
+			var m struct{ Outcome mail.Outcome }
+			text, _ := hit.Fields[fieldMessage].(string)
+			if err := json.Unmarshal([]byte(text), &m); err != nil {
+				return fmt.Errorf("decode message %s: %w", hit.ID, err)
+			}
+			each(at, m.Outcome)
+		}
+		if len(result.Hits) < 5000 {
+			return nil
+		}
+		after = result.Hits[len(result.Hits)-1].ID
+	}
+}

@@ -1,0 +1,106 @@
+package logparse
+
+import (
+	"bytes"
+	"encoding/binary"
+	"hash/maphash"
+	"math/bits"
+)
+
+// table finds transactions by key: open addressing with linear probing, a
+// quarter to a half full. Unlike a map it takes the key from the transaction,
+// whose memory is used again, so that a message which comes and goes allocates
+// nothing.
+type table struct {
+	seed  uint64
+	slots []slot // a power of two
+	n     int
+}
+
+// slot has the hash beside the transaction, so that a probe reads no memory
+// but the table's until it has found it.
+type slot struct {
+	hash uint64
+	t    *transaction // nil = free
+}
+
+func newTable() table {
+	return table{seed: maphash.Bytes(maphash.MakeSeed(), nil), slots: make([]slot, 256)}
+}
+
+// hash mixes eight bytes at a time by folded multiplication, as wyhash does.
+// Keys are some twenty bytes, for which a call of maphash costs three times as
+// much; the seed keeps a log from choosing its collisions.
+func (t *table) hash(key []byte) uint64 {
+	const k0, k1 = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
+	h := t.seed ^ uint64(len(key))*k1
+	for ; len(key) >= 8; key = key[8:] {
+		hi, lo := bits.Mul64(h^k0, binary.LittleEndian.Uint64(key)^k1)
+		h = hi ^ lo
+	}
+	var tail uint64
+	for _, c := range key {
+		tail = tail<<8 | uint64(c)
+	}
+	hi, lo := bits.Mul64(h^k0, tail^k1)
+	return hi ^ lo
+}
+
+func (t *table) get(key []byte) *transaction {
+	hash := t.hash(key)
+	mask := uint64(len(t.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := &t.slots[i]
+		if s.t == nil || s.hash == hash && bytes.Equal(s.t.key, key) {
+			return s.t
+		}
+	}
+}
+
+// put adds a transaction whose key is not in the table.
+func (t *table) put(x *transaction) {
+	x.hash = t.hash(x.key)
+	t.n++
+	if t.n*2 > len(t.slots) {
+		old := t.slots
+		t.slots = make([]slot, 2*len(old))
+		for _, o := range old {
+			if o.t != nil {
+				t.insert(o.t)
+			}
+		}
+	}
+	t.insert(x)
+}
+
+func (t *table) insert(x *transaction) {
+	mask := uint64(len(t.slots) - 1)
+	i := x.hash & mask
+	for t.slots[i].t != nil {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = slot{x.hash, x}
+}
+
+// delete removes a transaction that is in the table, and moves those behind it
+// back that probed past its slot.
+func (t *table) delete(x *transaction) {
+	mask := uint64(len(t.slots) - 1)
+	i := x.hash & mask
+	for t.slots[i].t != x {
+		i = (i + 1) & mask
+	}
+	t.n--
+	for j := i; ; {
+		j = (j + 1) & mask
+		next := t.slots[j]
+		if next.t == nil {
+			break
+		}
+		if home := next.hash & mask; (j-home)&mask >= (j-i)&mask {
+			t.slots[i] = next
+			i = j
+		}
+	}
+	t.slots[i] = slot{}
+}

@@ -149,7 +149,7 @@ func (c *copyMenu) copy(what, text string) tea.Cmd {
 // replayed in full yet.
 func (c *copyMenu) ticket() tea.Cmd {
 	id, m, t, svc, ctx, s := c.id, c.m, c.trace, c.s.svc, c.s.ctx, c.s
-	stamp := s.stampLong(m)
+	stamp, explain := s.stampLong(m), s.explain
 	return func() tea.Msg {
 		if len(t.Steps) == 0 {
 			if whole, err := svc.Searcher.Get(ctx, m.ID); err == nil {
@@ -157,7 +157,7 @@ func (c *copyMenu) ticket() tea.Cmd {
 			}
 			t = svc.Explainer.Why(m)
 		}
-		return ticketMsg{routed{id}, ticketText(m, t, stamp)}
+		return ticketMsg{routed{id}, ticketText(m, t, stamp, explain(replyLine(m.Reply)))}
 	}
 }
 
@@ -175,8 +175,7 @@ func logLines(m mail.Message) string {
 
 // ticketText is an answer that can be pasted into a ticket: what happened,
 // why, and what is to be done.
-func ticketText(m mail.Message, t engine.Trace, stamp string) string {
-	explained := reply.Explain(replyLine(m.Reply))
+func ticketText(m mail.Message, t engine.Trace, stamp string, explained reply.Explanation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s to %s\n", upper(string(m.Outcome)), sender(m), recipient(m))
 	fmt.Fprintf(&b, "When: %s", stamp)

@@ -128,7 +128,7 @@ func (d *detail) start() tea.Cmd {
 		return nil
 	}
 	ctx, gen := d.task.renew(d.s.ctx)
-	id, m, svc, now := d.id, d.m, d.s.svc, d.s.now
+	id, m, svc, now, explain := d.id, d.m, d.s.svc, d.s.now, d.s.explain
 	return func() tea.Msg {
 		whole, err := svc.Searcher.Get(ctx, m.ID)
 		if err != nil {
@@ -137,7 +137,7 @@ func (d *detail) start() tea.Cmd {
 		resent := whole
 		resent.Time = now()
 		return detailMsg{routed{id}, gen, whole, svc.Explainer.Why(whole), svc.Explainer.Why(resent),
-			reply.Explain(replyLine(whole.Reply)), err}
+			explain(replyLine(whole.Reply)), err}
 	}
 }
 

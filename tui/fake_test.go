@@ -16,6 +16,7 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/reply"
 	"mailwhy/index"
 )
 
@@ -322,7 +323,7 @@ func newProgram(t testing.TB, w *world, width, height int, change ...func(*Optio
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	p.root = NewRoot(ctx, o, &p.out)
-	p.root.s.after, p.root.s.await = atOnce, never
+	p.root.s.after, p.root.s.await, p.root.s.explain = atOnce, never, explain
 	p.send(tea.WindowSizeMsg{Width: width, Height: height})
 	p.run(p.root.Init())
 	return p
@@ -364,6 +365,12 @@ func atOnce(d time.Duration, msg tea.Msg) tea.Cmd {
 	return func() tea.Msg { return msg }
 }
 
+// explain keeps the screens of the tests as they are when the knowledge base
+// learns.
+func explain(text string) reply.Explanation {
+	return reply.Explanation{Known: true, Text: text, Meaning: "the receiving side refuses it by policy", Side: "us", Steps: []string{"look for the policy"}}
+}
+
 func never(context.Context, <-chan struct{}, tea.Msg) tea.Cmd { return nil }
 
 // keys presses keys: names as bubbletea writes them, anything else is typed.
@@ -395,7 +402,7 @@ func keyMsgs(name string) []tea.Msg {
 func sample(n int, from, to string) mail.Message {
 	at := noon.Add(-time.Hour + time.Duration(n)*time.Second)
 	return mail.Message{
-		ID: fmt.Sprintf("%s-%04d", at.Format("20060102T150405"), n), Time: at, Last: at, Format: "postfix", Gateway: "mx1",
+		ID: fmt.Sprintf("%013d-0123456789abcdef-%04d", at.UnixMilli(), n), Time: at, Last: at, Format: "postfix", Gateway: "mx1",
 		Outcome: mail.Rejected, Phase: mail.PhaseRcpt, EnvelopeFrom: mail.Path(from), Recipient: mail.Path(to),
 		Client: mail.Client{IP: "203.0.113.10", Name: "mail.acme.example"}, QueueID: fmt.Sprintf("4F%04X", n),
 		Reply:    mail.Reply{Code: 550, Enhanced: "5.7.1", Text: "Administrative prohibition - envelope blocked"},

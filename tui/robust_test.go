@@ -96,7 +96,7 @@ func TestCopy(t *testing.T) {
 	f("r", "451 4.7.1 line one")
 	f("l", "reject: ^[[2J")
 	f("t", "What helps: bypass")
-	f("m", "20261123")
+	f("m", "-0123456789abcdef-0406")
 }
 
 func TestCopyThroughTmux(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"mailwhy/engine/reply"
 )
 
 // The smallest terminal that is drawn on, in cells.
@@ -57,7 +59,7 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	s := &session{
 		ctx: ctx, now: o.Now, loc: o.Location, user: o.User,
 		look: newLook(out, o), out: out, wrap: newWrapper(environ(o.Environ)),
-		after: afterTick, await: awaitClosed,
+		after: afterTick, await: awaitClosed, explain: reply.Explain,
 	}
 	if s.now == nil {
 		s.now = time.Now

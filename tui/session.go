@@ -9,6 +9,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"mailwhy/engine/exception"
+	"mailwhy/engine/reply"
 )
 
 // session is what every screen of one terminal shares. Only Update touches it.
@@ -25,6 +26,9 @@ type session struct {
 	// it when the channel is closed and nothing when ctx ends.
 	after func(d time.Duration, msg tea.Msg) tea.Cmd
 	await func(ctx context.Context, closed <-chan struct{}, msg tea.Msg) tea.Cmd
+
+	// explain is the knowledge base's word on a reply.
+	explain func(text string) reply.Explanation
 
 	svc   Services
 	ready bool // svc is there

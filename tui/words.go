@@ -122,7 +122,7 @@ func agreement(a engine.Agreement, logged string, v engine.Verdict) string {
 		if v.Outcome == nil || *v.Outcome != mail.Accepted {
 			return stop(firstOf(a.Detail, "The log names a cause that is no policy: "+firstOf(a.Logged, logged)))
 		}
-		return "The log's cause is no policy."
+		return stop(firstOf(a.Detail, "The log's cause is no policy"))
 	case engine.Unexplained:
 		return stop("The log tells another story: " + firstOf(a.Detail, a.Logged, logged))
 	case engine.NotLogged:

@@ -117,12 +117,12 @@ func agreement(a engine.Agreement, logged string, v engine.Verdict) string {
 	case engine.Agrees:
 		return "The log agrees."
 	case engine.PolicyChanged:
-		return stop(firstOf(a.Detail, "The policies have changed since: the log says "+firstOf(a.Logged, logged)))
+		return stop(upper(firstOf(a.Detail, "The policies have changed since: the log says "+firstOf(a.Logged, logged))))
 	case engine.NotPolicy:
 		if v.Outcome == nil || *v.Outcome != mail.Accepted {
-			return stop(firstOf(a.Detail, "The log names a cause that is no policy: "+firstOf(a.Logged, logged)))
+			return stop(upper(firstOf(a.Detail, "The log names a cause that is no policy: "+firstOf(a.Logged, logged))))
 		}
-		return stop(firstOf(a.Detail, "The log's cause is no policy"))
+		return stop(upper(firstOf(a.Detail, "The log's cause is no policy")))
 	case engine.Unexplained:
 		return stop("The log tells another story: " + firstOf(a.Detail, a.Logged, logged))
 	case engine.NotLogged:

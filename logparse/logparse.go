@@ -78,7 +78,7 @@ func (p *Parser) Open(s Source) *Stream {
 	if st, ok := p.streams[s.ID]; ok {
 		st.source = s
 		st.pinned = p.format(s.Format)
-		st.clock.location = s.Location
+		st.clock.modTime, st.clock.location = s.ModTime, s.Location
 		return st
 	}
 	return p.add(s)

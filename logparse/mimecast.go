@@ -116,7 +116,7 @@ func (f *mimecast) events(body []byte, do func(*mimeEvent)) {
 		do(e)
 		return
 	}
-	for c := (jsonCursor{b: body}); ; {
+	for c := listed(body); ; {
 		*e = mimeEvent{}
 		if !c.readObject(e) {
 			return
@@ -124,6 +124,27 @@ func (f *mimecast) events(body []byte, do func(*mimeEvent)) {
 		do(e)
 		c.take(',')
 	}
+}
+
+// listed returns a cursor at the first event of a line of JSON: at the line's
+// first object, or inside of the list that an answer of the API wraps events in.
+func listed(body []byte) jsonCursor {
+	for _, key := range []string{`{"value"`, `{"data"`, `{"events"`, `{"meta"`} {
+		if !bytes.HasPrefix(body, []byte(key)) {
+			continue
+		}
+		for c := (jsonCursor{b: body, pos: 1}); ; {
+			_, raw, kind, ok := c.member()
+			if !ok {
+				break
+			}
+			if list := (jsonCursor{b: raw}); kind == jsonArray && list.take('[') && list.take('{') {
+				list.pos--
+				return list
+			}
+		}
+	}
+	return jsonCursor{b: body}
 }
 
 // stamp is the time of an event: ISO 8601, or milliseconds (in some events
@@ -148,7 +169,7 @@ func (f *mimecast) stamp(s *Stream, e *mimeEvent) int64 {
 func (f *mimecast) take(l *mimeLine, e *mimeEvent) bool {
 	stage := e.stage()
 	switch out := e.outcome(stage); {
-	case stage == mimeOther:
+	case stage == mimeOther && out == "":
 	case out.Failing():
 		f.fail(l, e, stage, out)
 	case out == mail.Delivered:

@@ -16,24 +16,24 @@ const (
 	mimeSender
 	mimeHeaderFrom
 	mimeRcpt
-	mimeIP         // v1: the client on receipt, the next hop on delivery
-	mimeClientIP   // v2
-	mimeNextHopIP  // v2
-	mimeNextHop    // v2
-	mimeDirection  //
-	mimeRoute      // the direction of events that have no direction
-	mimeMessageID  //
-	mimeSubject    //
-	mimeRejType    //
-	mimeRejCode    //
-	mimeRejInfo    //
-	mimeError      //
-	mimeSpamScore  //
-	mimeSpamDetail //
-	mimeSize       //
-	mimeHold       //
-	mimeDelivered  //
-	mimePolicy     // definition of an impersonation policy
+	mimeIP        // v1: the client on receipt, the next hop on delivery
+	mimeClientIP  // v2
+	mimeNextHopIP // v2
+	mimeNextHop   // v2
+	mimeDirection
+	mimeRoute // the direction of events that have no direction
+	mimeMessageID
+	mimeSubject
+	mimeRejType
+	mimeRejCode
+	mimeRejInfo
+	mimeError
+	mimeSpamScore
+	mimeSpamDetail
+	mimeSize
+	mimeHold
+	mimeDelivered
+	mimePolicy // definition of an impersonation policy
 	mimeMarkAttachments
 	mimeMarkJournal
 	mimeMarkScan // av, url, attachment, internal email protect, spam thread

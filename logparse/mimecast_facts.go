@@ -18,7 +18,7 @@ func (e *mimeEvent) facts(stage mimeStage) mail.Message {
 		MessageID:    e.text(mimeMessageID),
 		Direction:    mimeDirectionOf(e.text(mimeDirection)),
 	}
-	if stage == mimeImpersonation && m.Direction == "" {
+	if (stage == mimeImpersonation || stage == mimeOther) && m.Direction == "" {
 		m.Direction = mimeDirectionOf(e.text(mimeRoute))
 	}
 	m.HeaderFrom, m.HeaderFromName = mimeHeaderAddress(e.text(mimeHeaderFrom))
@@ -26,10 +26,10 @@ func (e *mimeEvent) facts(stage mimeStage) mail.Message {
 		m.Size = n
 	}
 	m.Client.IP = e.text(mimeClientIP)
+	if m.Client.IP == "" && stage != mimeDelivery {
+		m.Client.IP = e.text(mimeIP)
+	}
 	if stage == mimeReceipt {
-		if m.Client.IP == "" {
-			m.Client.IP = e.text(mimeIP)
-		}
 		if score, err := strconv.ParseFloat(e.text(mimeSpamScore), 64); err == nil && !math.IsNaN(score) && !math.IsInf(score, 0) {
 			m.SpamScore = &score
 		}

@@ -4,10 +4,11 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// transaction returns the event's message, a new one when it is not open.
+// transaction returns the event's message, a new one when it is not open. An
+// id that is heard again long after is another message's.
 func (f *mimecast) transaction(l *mimeLine, e *mimeEvent) *transaction {
 	key := f.key(l, e)
-	if t := f.p.open.get(key); t != nil {
+	if t := f.p.open.get(key); t != nil && (l.ms == 0 || t.born == 0 || max(l.ms-t.born, t.born-l.ms) <= transactionAge) {
 		return t
 	}
 	born := l.ms
@@ -49,7 +50,7 @@ func (f *mimecast) kept(t *transaction, do func(kind byte, l *mimeLine, e *mimeE
 func (f *mimecast) fail(l *mimeLine, e *mimeEvent, stage mimeStage, out mail.Outcome) {
 	t := f.transaction(l, e)
 	t.reopen(&f.p.open)
-	failure := f.failure(e, stage, out)
+	failure := f.verdict(e, stage, out)
 	recipients := mimeRecipients(e.value[mimeRcpt])
 	if len(recipients) == 0 {
 		t.keepAnother(mimeKeptNameless, l.s, l.offset, l.raw)
@@ -64,8 +65,8 @@ func (f *mimecast) fail(l *mimeLine, e *mimeEvent, stage mimeStage, out mail.Out
 	f.settle(t)
 }
 
-// failure is a failing event as a message without recipient.
-func (f *mimecast) failure(e *mimeEvent, stage mimeStage, out mail.Outcome) mail.Message {
+// verdict is an event as a message without recipient.
+func (f *mimecast) verdict(e *mimeEvent, stage mimeStage, out mail.Outcome) mail.Message {
 	m := e.facts(stage)
 	m.Format, m.QueueID, m.Outcome = f.version, e.text(mimeID), out
 	m.Reply = e.reply()
@@ -178,10 +179,8 @@ func (f *mimecast) complete(t *transaction, r *record) {
 			m := e.facts(stage)
 			learned := learn(&r.Message, &m)
 			if own && kind == mimeKeptDelivered && e.outcome(stage) == mail.Delivered && !unixTime(l.ms).Before(r.Last) && !final(r.Outcome) {
-				r.Outcome, learned = mail.Delivered, true
-				if r.Remote == (mail.Remote{}) {
-					r.Remote = e.remote()
-				}
+				r.deliver(e.remote())
+				learned = true
 			}
 			if learned {
 				f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
@@ -215,16 +214,18 @@ func (f *mimecast) accepted(l *mimeLine, e *mimeEvent, stage mimeStage) {
 	if kind == mimeKeptReceipt || !t.has(kind) {
 		t.keepAnother(kind, l.s, l.offset, l.raw)
 	}
-	if f.p.opts.All && kind == mimeKeptReceipt {
-		f.pass(t, l, e, mail.Accepted)
-	}
-	if len(t.records) == 0 {
+	if len(t.records) == 0 && !f.p.opts.All {
 		return
 	}
-	m := e.facts(stage)
+	m := f.verdict(e, stage, mail.Accepted)
 	recipients := mimeRecipients(e.value[mimeRcpt])
 	if t.has(mimeKeptNameless) && kind == mimeKeptReceipt {
 		f.nameless(t, recipients)
+	}
+	if f.p.opts.All && kind == mimeKeptReceipt {
+		for _, recipient := range recipients {
+			f.pass(t, l, &m, recipient)
+		}
 	}
 	for _, r := range t.records {
 		if learn(&r.Message, &m) {
@@ -250,7 +251,7 @@ func (f *mimecast) nameless(t *transaction, recipients []mail.Path) {
 			stage := e.stage()
 			if out := e.outcome(stage); kind == mimeKeptNameless && out.Failing() && len(e.value[mimeRcpt]) == 0 {
 				lines = append(lines, *l)
-				failures = append(failures, f.failure(e, stage, out))
+				failures = append(failures, f.verdict(e, stage, out))
 			}
 		})
 		for i := range lines {
@@ -259,81 +260,72 @@ func (f *mimecast) nameless(t *transaction, recipients []mail.Path) {
 	}
 }
 
-// delivered reads an event that says the next hop took the message.
+// delivered reads an event that says the next hop took the message. What had
+// failed before stays told: only the outcome changes.
 func (f *mimecast) delivered(l *mimeLine, e *mimeEvent) {
 	t := f.transaction(l, e)
-	if f.p.opts.All {
-		f.pass(t, l, e, mail.Delivered)
-		f.settle(t)
-		return
-	}
 	t.keepAnother(mimeKeptDelivered, l.s, l.offset, l.raw)
-	if len(t.records) > 0 {
-		remote := e.remote()
-		m := e.facts(mimeDelivery)
+	if len(t.records) > 0 || f.p.opts.All {
+		now := f.verdict(e, mimeDelivery, mail.Delivered)
 		for _, recipient := range mimeRecipients(e.value[mimeRcpt]) {
 			r := t.named(recipient)
-			if r == nil {
+			switch {
+			case r == nil && f.p.opts.All:
+				f.pass(t, l, &now, recipient)
 				continue
+			case r == nil:
+				continue
+			case r.Outcome == mail.Accepted:
+				f.decide(r, l, &now)
+			case !unixTime(l.ms).Before(r.Last):
+				r.deliver(now.Remote)
 			}
-			if !unixTime(l.ms).Before(r.Last) && r.Outcome.Failing() {
-				r.Outcome = mail.Delivered
-				if r.Remote == (mail.Remote{}) {
-					r.Remote = remote
-				}
-			}
-			learn(&r.Message, &m)
+			learn(&r.Message, &now)
 			f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
 		}
 	}
 	f.settle(t)
 }
 
-// pass makes or changes the records of recipients that do not fail, where all
-// messages are asked for.
-func (f *mimecast) pass(t *transaction, l *mimeLine, e *mimeEvent, out mail.Outcome) {
-	stage := e.stage()
-	m := e.facts(stage)
-	m.Format, m.QueueID, m.Outcome = f.version, e.text(mimeID), out
-	m.Phase = e.phase(stage, mail.Reply{})
-	if stage == mimeDelivery {
-		m.Remote = e.remote()
-	}
-	for _, recipient := range mimeRecipients(e.value[mimeRcpt]) {
-		r := t.named(recipient)
-		if r == nil {
-			r, _ = t.record(recipient)
-		}
-		reply, reported := r.Reply, r.Reported
-		if out == mail.Delivered || r.Outcome == "" {
-			f.decide(r, l, &m)
-			r.Reply, r.Reported = reply, reported // how it had failed before
-		}
-		learn(&r.Message, &m)
-		n := 0
-		if r.ID == "" {
-			n = ordinal(t, l)
-		}
-		f.p.touched(r, l.s, l.ms, l.offset, n, l.raw)
-		f.complete(t, r)
+// deliver notes that the next hop took the message at last.
+func (r *record) deliver(remote mail.Remote) {
+	r.Outcome = mail.Delivered
+	if r.Remote == (mail.Remote{}) {
+		r.Remote = remote
 	}
 }
 
+// pass makes or changes the record of a recipient that does not fail, where
+// all messages are asked for.
+func (f *mimecast) pass(t *transaction, l *mimeLine, now *mail.Message, recipient mail.Path) {
+	r := t.named(recipient)
+	if r == nil {
+		r, _ = t.record(recipient)
+	}
+	if r.Outcome == "" {
+		f.decide(r, l, now)
+	}
+	learn(&r.Message, now)
+	f.p.touched(r, l.s, l.ms, l.offset, ordinal(t, l), l.raw)
+	f.complete(t, r)
+}
+
 // settle finishes a message when every recipient of its receipts has come to
-// an end. A failure without receipt waits for it.
+// an end. A failure at the next hop whose receipt was not read waits for it.
 func (f *mimecast) settle(t *transaction) {
 	receipts, done := t.count(mimeKeptReceipt), t.count(mimeKeptDelivered)
-	refusedOnly := receipts == 0
+	atDoor := receipts == 0
 	for _, r := range t.records {
-		if !final(r.Outcome) {
+		refused := r.Outcome == mail.Rejected || r.Outcome == mail.Deferred && r.Phase != mail.PhaseDelivery
+		if !refused && !final(r.Outcome) {
 			return
 		}
-		if r.Outcome != mail.Delivered || f.p.opts.All {
+		if !refused && r.Outcome != mail.Delivered {
 			done++
 		}
-		refusedOnly = refusedOnly && r.Outcome == mail.Rejected
+		atDoor = atDoor && refused
 	}
-	if done >= receipts && (receipts > 0 || refusedOnly) {
+	if done >= receipts && (receipts > 0 || atDoor) {
 		f.p.open.finish(t)
 	}
 }

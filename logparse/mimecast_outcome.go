@@ -16,6 +16,11 @@ func (e *mimeEvent) outcome(stage mimeStage) mail.Outcome {
 		return e.receiptOutcome()
 	case mimeDelivery:
 		return e.deliveryOutcome()
+	case mimeOther: // scans and clicks: only what they kept or refused counts
+		if out := actOutcome(e.value[mimeAct]); out == mail.Held || out == mail.Rejected {
+			return out
+		}
+		return ""
 	case mimeProcess, mimeImpersonation:
 		out := actOutcome(e.value[mimeAct])
 		if out == "" && e.has(mimeHold) && !e.has(mimeAct) {
@@ -32,7 +37,8 @@ func (e *mimeEvent) outcome(stage mimeStage) mail.Outcome {
 // actOutcome reads the action word of v1 (Acc, Rej, Hld, Sdbx, Bnc) and v2,
 // where some are written out. Sandboxed mail is on its way.
 func actOutcome(act []byte) mail.Outcome {
-	switch strings.ToLower(string(act)) {
+	word, n := lower(act)
+	switch string(word[:n]) {
 	case "acc", "accept", "accepted", "allow", "allowed", "sdbx", "sandbox", "none", "tag":
 		return mail.Accepted
 	case "rej", "reject", "rejected":
@@ -49,7 +55,7 @@ func actOutcome(act []byte) mail.Outcome {
 
 func (e *mimeEvent) receiptOutcome() mail.Outcome {
 	act := e.value[mimeAct]
-	if out := actOutcome(act); out != mail.Rejected && (out != "" || len(act) > 0 && len(e.value[mimeRejType]) == 0) {
+	if out := actOutcome(act); out != mail.Rejected && (out != "" || len(act) > 0 && e.text(mimeRejType) == "") {
 		return out
 	}
 	reply := e.reply()
@@ -60,7 +66,7 @@ func (e *mimeEvent) receiptOutcome() mail.Outcome {
 		return mail.Rejected
 	case bytes.Contains(e.value[mimeError], []byte("Greylisted")), bytes.Contains(e.value[mimeRejInfo], []byte("Greylisted")):
 		return mail.Deferred
-	case actOutcome(act) == mail.Rejected, len(e.value[mimeRejType]) > 0:
+	case actOutcome(act) == mail.Rejected, e.text(mimeRejType) != "":
 		return mail.Rejected
 	}
 	return ""
@@ -71,7 +77,8 @@ func (e *mimeEvent) deliveryOutcome() mail.Outcome {
 	if !e.has(mimeDelivered) {
 		delivered = e.value[mimeAct] // v2: the subtype
 	}
-	switch strings.ToLower(string(delivered)) {
+	word, n := lower(delivered)
+	switch string(word[:n]) {
 	case "true", "yes", "1":
 		return mail.Delivered
 	case "false", "no", "0":
@@ -98,7 +105,7 @@ func (e *mimeEvent) deliveryOutcome() mail.Outcome {
 // reply is the reply that refused: RejCode, where 0 means none, and the words
 // of RejInfo, from which a code and a status at their start are split off.
 func (e *mimeEvent) reply() mail.Reply {
-	info := text(bytes.TrimSpace(e.value[mimeRejInfo]))
+	info := e.text(mimeRejInfo)
 	reply := readReply(info)
 	code, _, ok := replyCode(text(bytes.TrimSpace(e.value[mimeRejCode])))
 	switch {
@@ -117,7 +124,7 @@ func (e *mimeEvent) phase(stage mimeStage, reply mail.Reply) mail.Phase {
 	switch stage {
 	case mimeDelivery:
 		return mail.PhaseDelivery
-	case mimeProcess, mimeImpersonation:
+	case mimeProcess, mimeImpersonation, mimeOther:
 		return mail.PhaseQueue
 	}
 	words := strings.ToLower(text(e.value[mimeRejType]) + " " + reply.Text)
@@ -147,10 +154,12 @@ func (e *mimeEvent) reported(stage mimeStage) mail.Reported {
 		r.Rule = err
 	}
 	switch {
-	case stage == mimeProcess && r.Type == "":
+	case r.Type == "" && len(e.value[mimeHold]) > 0:
 		r.Type = e.text(mimeHold)
 	case stage == mimeImpersonation:
 		r.Type, r.Rule = "impersonation protect", e.text(mimePolicy)
+	case stage == mimeOther && r.Type == "":
+		r.Type = e.text(mimeType)
 	case r.Rule == "" && strings.Contains(r.Type, "RBL"):
 		if list, _, _ := strings.Cut(r.Detail, " "); strings.Contains(list, ".") {
 			r.Rule = list
@@ -159,7 +168,24 @@ func (e *mimeEvent) reported(stage mimeStage) mail.Reported {
 	return r
 }
 
-// text is a value as a string, without the spaces around it.
+// lower is a short word in lower case. What is longer than any word that we
+// know is cut, and so stays unknown.
+func lower(word []byte) (b [16]byte, n int) {
+	n = copy(b[:], word)
+	for i := range n {
+		if b[i] >= 'A' && b[i] <= 'Z' {
+			b[i] |= 0x20
+		}
+	}
+	return b, n
+}
+
+// text is a value as a string, without the spaces around it. An empty list
+// stands where v2 has nothing to say.
 func (e *mimeEvent) text(field mimeField) string {
-	return text(bytes.TrimSpace(e.value[field]))
+	s := text(bytes.TrimSpace(e.value[field]))
+	if s == "[]" {
+		return ""
+	}
+	return s
 }

@@ -25,6 +25,7 @@ type postfix struct {
 
 	key  []byte // of the line being read, up to the queue id
 	head postfixHead
+	now  postfixLine // the line being read; here, because clearing it anew for each line costs a twentieth
 }
 
 // postfixHead is the stamp and host of the newest line. Lines of the same
@@ -66,15 +67,17 @@ func (f *postfix) detect(line []byte) bool {
 
 // line reads one line: envelope, then what the daemon said.
 func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
-	l := postfixLine{s: s, offset: offset, raw: line}
+	l := &f.now
+	l.s, l.offset, l.raw = s, offset, line
 	e := &l.e
 	h := &f.head
-	if h.stream == s && len(h.text) > 0 && bytes.HasPrefix(line, h.text) {
-		e.ms = h.ms
-		if !e.takeTag(line[len(h.text):]) || !isPostfixTag(e.tag) {
+	if n := len(h.text); h.stream == s && n > 0 && len(line) > n && string(line[:n]) == string(h.text) {
+		e.ms, e.pid = h.ms, nil
+		if !e.takeTag(line[n:]) || !isPostfixTag(e.tag) {
 			return false
 		}
 	} else {
+		*e = envelope{}
 		n := f.envelope(&s.clock, line, e)
 		if n == 0 {
 			if !bareBody(line) && (s.pinned != f || otherProgram(e.tag)) {
@@ -87,7 +90,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	if e.ms != 0 {
 		s.seen(e.ms)
 	}
-	f.body(&l)
+	f.body(l)
 	return true
 }
 
@@ -265,10 +268,10 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 		}
 	case 'f':
 		if bytes.HasPrefix(rest, []byte("from=<")) {
-			if bytes.Contains(rest, []byte(", status=")) {
-				f.expired(l, id, rest)
-			} else {
+			if rest[len(rest)-1] == ')' || !bytes.Contains(rest, []byte(", status=")) { // "(queue active)"
 				f.fact(l, id, keptSender)
+			} else {
+				f.expired(l, id, rest)
 			}
 			return
 		}

@@ -165,7 +165,7 @@ func parseFile(b *testing.B, path string) (messages int) {
 	defer func() { _ = f.Close() }()
 	p := NewParser(Options{})
 	s := p.Open(Source{ID: "0123456789abcdef", Name: path, ModTime: written})
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, 64<<10)
 	offset, held := int64(0), 0
 	for {
 		n, err := f.Read(buf[held:])

@@ -174,7 +174,8 @@ func deliveryValue(s, key string) string {
 // Postfix's own and has no code.
 func readDeliveryReply(m *mail.Message, words string) {
 	m.Reported.Detail = words
-	for _, family := range []string{" said: ", " refused to talk to me: "} {
+	const said = " said: "
+	for _, family := range [...]string{said, " refused to talk to me: "} {
 		head, reply, ok := strings.Cut(words, family)
 		if !ok || !strings.Contains(head, "host ") {
 			continue
@@ -185,8 +186,11 @@ func readDeliveryReply(m *mail.Message, words string) {
 		m.Reply = readReply(reply)
 		class := classOf(m.Reply.Text, "")
 		m.Reported.Type, m.Reported.Rule = class.Type, class.Rule
-		if class.Type == "" || strings.HasPrefix(head, "delivery temporarily suspended") || strings.HasPrefix(family, " refused") {
-			m.Reported.Type = deliveryClass(words)
+		switch {
+		case strings.HasPrefix(head, "delivery temporarily suspended"):
+			m.Reported.Type = "delivery temporarily suspended"
+		case class.Type == "" || family != said:
+			m.Reported.Type = strings.Trim("host"+family, ": ")
 		}
 		if m.Remote == (mail.Remote{}) {
 			_, host, _ := strings.Cut(head, "host ")
@@ -206,17 +210,14 @@ func readDeliveryReply(m *mail.Message, words string) {
 
 // deliveryClass is the family of words in which Postfix reports a failure.
 func deliveryClass(words string) string {
-	for _, class := range []string{"delivery temporarily suspended", "refused to talk to me", "lost connection with", "Host or domain name not found",
+	for _, class := range []string{"delivery temporarily suspended", "lost connection with", "Host or domain name not found",
 		"mail transport unavailable", "unknown mail transport error", "mail forwarding loop", "unknown user", "user unknown", "User unknown",
 		"user lookup error", "Recipient address rejected", "message size"} {
 		if strings.Contains(words, class) {
 			return class
 		}
 	}
-	switch {
-	case strings.Contains(words, " said: "):
-		return "host said"
-	case strings.HasPrefix(words, "connect to "):
+	if strings.HasPrefix(words, "connect to ") {
 		if i := strings.LastIndex(words, ": "); i >= 0 {
 			return words[i+len(": "):]
 		}

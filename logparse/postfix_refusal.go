@@ -362,7 +362,7 @@ func classOf(reply, verb string) mail.Reported {
 	}
 	switch class, rest, ok := strings.Cut(words, " rejected: "); {
 	case ok && len(class) < 32 && !strings.ContainsAny(class, ";:"):
-		rep.Type, rep.Detail = class+" rejected", rest
+		rep.Type, rep.Detail = words[:len(class)+len(" rejected")], rest
 	case strings.HasPrefix(words, "Service unavailable; "):
 		rep.Type, rep.Detail = "Service unavailable", words[len("Service unavailable; "):]
 	case strings.HasPrefix(words, "Relay access denied"):

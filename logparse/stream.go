@@ -12,8 +12,13 @@ import (
 // maxLine is the most bytes of a line that are read; the rest is skipped.
 const maxLine = 1 << 20
 
-// maxUnrecognised is how many unrecognised failing lines are kept.
-const maxUnrecognised = 100
+// maxUnrecognised is how many unrecognised failing lines are kept, and
+// maxUnrecognisedText how many bytes of each: nobody understood them, so
+// nothing says that they are not all a megabyte long.
+const (
+	maxUnrecognised     = 100
+	maxUnrecognisedText = 4 << 10
+)
 
 // Stream is one source being read.
 type Stream struct {
@@ -161,6 +166,7 @@ func (s *Stream) unrecognised(offset int64, line []byte) {
 	if len(s.stats.Unrecognised) == maxUnrecognised {
 		s.stats.Unrecognised = append(s.stats.Unrecognised[:0], s.stats.Unrecognised[1:]...)
 	}
+	line = line[:min(len(line), maxUnrecognisedText)]
 	s.stats.Unrecognised = append(s.stats.Unrecognised, s.evidence(offset, line))
 }
 

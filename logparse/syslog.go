@@ -12,12 +12,18 @@ type envelope struct {
 	body []byte // what the program said
 }
 
+// byteOrderMark is U+FEFF in UTF-8.
+var byteOrderMark = []byte("\xEF\xBB\xBF")
+
 // stampAndHost reads up to the tag. It returns the bytes taken, 0 when the
 // line has neither.
 func (c *clock) stampAndHost(line []byte, e *envelope) int {
 	n := 0
-	if line[0] == '<' {
-		n = priority(line)
+	if line[0] == byteOrderMark[0] && bytes.HasPrefix(line, byteOrderMark) {
+		n = len(byteOrderMark) // some editor's or collector's, at the start of a file
+	}
+	if n < len(line) && line[n] == '<' {
+		n += priority(line[n:])
 	}
 	if bytes.HasPrefix(line[n:], []byte("1 ")) && n > 0 {
 		return n + c.rfc5424(line[n:], e)
@@ -87,8 +93,8 @@ func (c *clock) rfc5424(b []byte, e *envelope) int {
 	if n < len(b) && b[n] == ' ' {
 		n++
 	}
-	if bytes.HasPrefix(b[n:], []byte("\xEF\xBB\xBF")) {
-		n += 3
+	if bytes.HasPrefix(b[n:], byteOrderMark) { // RFC 5424, 6.4
+		n += len(byteOrderMark)
 	}
 	return n
 }

@@ -7,8 +7,8 @@ import (
 	"math/bits"
 )
 
-// table finds transactions by key: open addressing with linear probing, a
-// quarter to a half full. Unlike a map it takes the key from the transaction,
+// table finds transactions by key: open addressing with linear probing, at
+// most three quarters full. Unlike a map it takes the key from the transaction,
 // whose memory is used again, so that a message which comes and goes allocates
 // nothing.
 type table struct {
@@ -61,7 +61,7 @@ func (t *table) get(key []byte) *transaction {
 func (t *table) put(x *transaction) {
 	x.hash = t.hash(x.key)
 	t.n++
-	if t.n*2 > len(t.slots) {
+	if t.n*4 > len(t.slots)*3 {
 		old := t.slots
 		t.slots = make([]slot, 2*len(old))
 		for _, o := range old {

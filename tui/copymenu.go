@@ -48,6 +48,10 @@ func (w wrapper) clipboard(text string) string {
 	return sequence
 }
 
+// mostCopied is how many bytes terminals can be expected to take at once: their
+// limits begin at 74,994 bytes of base64.
+const mostCopied = 50_000
+
 // copyMenu asks what is to be copied of a message.
 type copyMenu struct {
 	s             *session
@@ -125,6 +129,10 @@ func (c *copyMenu) key(msg tea.KeyMsg) tea.Cmd {
 
 // copy cleans text and sends it. What nobody logged cannot be copied.
 func (c *copyMenu) copy(what, text string) tea.Cmd {
+	if len(text) > mostCopied {
+		text = strings.ToValidUTF8(text[:mostCopied], "")
+		what = "the beginning of " + what
+	}
 	text = cell.CleanLines(text)
 	if text == "" || text == "-" {
 		c.s.complain(upper(what) + " is not logged.")
@@ -141,7 +149,7 @@ func (c *copyMenu) copy(what, text string) tea.Cmd {
 // replayed in full yet.
 func (c *copyMenu) ticket() tea.Cmd {
 	id, m, t, svc, ctx, s := c.id, c.m, c.trace, c.s.svc, c.s.ctx, c.s
-	stamp := s.stampLong(m)
+	stamp, explain := s.stampLong(m), s.explain
 	return func() tea.Msg {
 		if len(t.Steps) == 0 {
 			if whole, err := svc.Searcher.Get(ctx, m.ID); err == nil {
@@ -149,7 +157,7 @@ func (c *copyMenu) ticket() tea.Cmd {
 			}
 			t = svc.Explainer.Why(m)
 		}
-		return ticketMsg{routed{id}, ticketText(m, t, stamp)}
+		return ticketMsg{routed{id}, ticketText(m, t, stamp, explain(replyLine(m.Reply)))}
 	}
 }
 
@@ -167,8 +175,7 @@ func logLines(m mail.Message) string {
 
 // ticketText is an answer that can be pasted into a ticket: what happened,
 // why, and what is to be done.
-func ticketText(m mail.Message, t engine.Trace, stamp string) string {
-	explained := reply.Explain(replyLine(m.Reply))
+func ticketText(m mail.Message, t engine.Trace, stamp string, explained reply.Explanation) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s to %s\n", upper(string(m.Outcome)), sender(m), recipient(m))
 	fmt.Fprintf(&b, "When: %s", stamp)

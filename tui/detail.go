@@ -128,7 +128,7 @@ func (d *detail) start() tea.Cmd {
 		return nil
 	}
 	ctx, gen := d.task.renew(d.s.ctx)
-	id, m, svc, now := d.id, d.m, d.s.svc, d.s.now
+	id, m, svc, now, explain := d.id, d.m, d.s.svc, d.s.now, d.s.explain
 	return func() tea.Msg {
 		whole, err := svc.Searcher.Get(ctx, m.ID)
 		if err != nil {
@@ -137,7 +137,7 @@ func (d *detail) start() tea.Cmd {
 		resent := whole
 		resent.Time = now()
 		return detailMsg{routed{id}, gen, whole, svc.Explainer.Why(whole), svc.Explainer.Why(resent),
-			reply.Explain(replyLine(whole.Reply)), err}
+			explain(replyLine(whole.Reply)), err}
 	}
 }
 
@@ -181,6 +181,9 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 	if msg.err != nil {
 		d.s.complain("The message cannot be read whole, this is what its row holds: " + sentence(msg.err))
 	}
+	if msg.then.PolicyVersion != d.then.PolicyVersion {
+		d.impacts = map[string]engine.ImpactReport{}
+	}
 	d.m, d.then, d.now, d.explained, d.traced = msg.m, msg.then, msg.now, msg.explained, true
 	d.draw()
 	d.s.ask(func(r *Root) tea.Cmd {
@@ -189,8 +192,7 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 		}
 		return nil
 	})
-	id, gen := d.id, d.task.gen
-	return tea.Tick(dwell, func(time.Time) tea.Msg { return dwellMsg{routed{id}, gen} })
+	return d.s.after(dwell, dwellMsg{routed{d.id}, d.task.gen})
 }
 
 // remedyKey tells remedies apart.
@@ -363,7 +365,7 @@ func (r *Root) undone(msg undoneMsg) tea.Cmd {
 		}
 	}
 	r.s.made = left
-	return tea.Batch(r.status.say(fmt.Sprintf("Exception %d is revoked: the next message is judged without it.", msg.id)), r.everyone(msg))
+	return tea.Batch(r.say(fmt.Sprintf("Exception %d is revoked: the next message is judged without it.", msg.id)), r.everyone(msg))
 }
 
 func (r *Root) madeOne(msg madeMsg) tea.Cmd {
@@ -372,5 +374,5 @@ func (r *Root) madeOne(msg madeMsg) tea.Cmd {
 	if msg.exception.State(r.s.now()) == exception.Pending {
 		text = fmt.Sprintf("Exception %d is made; its steps are still to be done by hand. u takes it back.", msg.exception.ID)
 	}
-	return tea.Batch(r.status.say(text), r.everyone(msg))
+	return tea.Batch(r.say(text), r.everyone(msg))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // margin is the room of a section's name before its lines.
-const margin = 10
+const margin = 11
 
 // paper collects the lines of a message; every line is cleaned by look.
 type paper struct {
@@ -157,14 +157,14 @@ func (d *detail) drawRemedies(p *paper) {
 	}
 	now := d.verdictNow()
 	switch {
-	case now != nil && now.Outcome != nil && *now.Outcome == mail.Accepted && !accepted(d.then.Verdict):
+	case now != nil && accepted(*now) && !accepted(d.then.Verdict):
 		p.row(seg{"nothing more here: sent again now, no policy would stop it", p.good})
-	case len(d.then.Remedies) == 0 && len(d.explained.Steps) == 0:
-		p.row(seg{"no change of a policy would help", p.plain})
-	}
-	for _, s := range d.explained.Steps {
-		if d.then.Agreement.Result == engine.NotPolicy || len(d.then.Remedies) == 0 {
+	case d.then.Agreement.Result == engine.NotPolicy || len(d.then.Remedies) == 0:
+		for _, s := range d.explained.Steps {
 			p.bulleted(s)
+		}
+		if len(d.then.Remedies) == 0 && len(d.explained.Steps) == 0 {
+			p.row(seg{"no change of a policy would help", p.plain})
 		}
 	}
 	if d.m.Outcome == mail.Rejected && d.m.Reply.Permanent() && worksAny(d.then.Remedies) {
@@ -193,16 +193,12 @@ func (d *detail) drawRemedy(p *paper, i int, r engine.Remedy, given map[string]b
 	what := kindWords(r.Kind) + " " + scopeWords(r.Scope, d.m, p.arrow)
 	switch {
 	case r.Works != nil && !*r.Works:
-		p.act(t, seg{p.skip + "  ", p.dim}, seg{what + ": no effect", p.dim})
-		if r.Because != "" {
-			p.wrapAt(r.Because, margin+3, seg{"", p.dim})
-		}
+		p.act(t, seg{p.skip + "  ", p.dim}, seg{what + plainNo(r), p.dim})
+		p.because(r)
 		return
 	case r.Works == nil:
 		p.act(t, seg{p.unknown + "  ", p.warn}, seg{what + ": may help", p.plain})
-		if r.Because != "" {
-			p.wrapAt(r.Because, margin+3, seg{"", p.dim})
-		}
+		p.because(r)
 		return
 	}
 	k := keyOf(r.Kind)
@@ -224,6 +220,21 @@ func (d *detail) drawRemedy(p *paper, i int, r engine.Remedy, given map[string]b
 		return
 	}
 	p.act(t, seg{cell.Fit(k, 3, ""), p.key}, seg{what, p.plain}, seg{tail, p.dim})
+}
+
+// because writes why a remedy may help or does not below it.
+func (p *paper) because(r engine.Remedy) {
+	if r.Because != "" {
+		p.wrapAt(r.Because, margin+3, seg{"", p.dim})
+	}
+}
+
+// plainNo says that a remedy is useless where its reason does not.
+func plainNo(r engine.Remedy) string {
+	if r.Because == "" || !strings.Contains(r.Because, "no effect") {
+		return ": no effect"
+	}
+	return ""
 }
 
 func because(r engine.Remedy) string {

@@ -16,6 +16,7 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/reply"
 	"mailwhy/index"
 )
 
@@ -152,7 +153,7 @@ func (w *world) blockedBy(m mail.Message) bool {
 		return false
 	}
 	for _, e := range w.made {
-		if e.State(noon) == exception.Live && e.From.Value == string(m.EnvelopeFrom) && !m.Time.Before(e.Created) {
+		if e.InForce(noon) && e.From.Value == string(m.EnvelopeFrom) && !m.Time.Before(e.Created) {
 			return false
 		}
 	}
@@ -299,9 +300,6 @@ type program struct {
 	root *Root
 	out  strings.Builder
 	quit bool
-
-	waiting []tea.Cmd // commands not run yet, when held back
-	held    bool
 }
 
 func options(w *world) Options {
@@ -325,6 +323,7 @@ func newProgram(t testing.TB, w *world, width, height int, change ...func(*Optio
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	p.root = NewRoot(ctx, o, &p.out)
+	p.root.s.after, p.root.s.await, p.root.s.explain = atOnce, never, explain
 	p.send(tea.WindowSizeMsg{Width: width, Height: height})
 	p.run(p.root.Init())
 	return p
@@ -336,20 +335,14 @@ func (p *program) send(msg tea.Msg) {
 	p.run(cmd)
 }
 
-// run runs commands one after the other; those that wait for something (a
-// timer, a channel) run until they would block and are then left.
+// run runs commands one after the other and sends what they give.
 func (p *program) run(cmd tea.Cmd) {
 	if cmd == nil {
 		return
 	}
-	if p.held {
-		p.waiting = append(p.waiting, cmd)
-		return
-	}
-	msg, ok := p.result(cmd)
-	if !ok {
-		return
-	}
+	p.w.armed.Add(1)
+	msg := cmd()
+	p.w.armed.Add(-1)
 	switch msg := msg.(type) {
 	case nil:
 	case tea.BatchMsg:
@@ -363,23 +356,22 @@ func (p *program) run(cmd tea.Cmd) {
 	}
 }
 
-// result runs one command; false when it did not come to an end soon, which is
-// so for the long timers and for those that wait for a change.
-func (p *program) result(cmd tea.Cmd) (tea.Msg, bool) {
-	done := make(chan tea.Msg, 1)
-	p.w.armed.Add(1)
-	go func() { done <- cmd() }()
-	defer p.w.armed.Add(-1)
-	select {
-	case msg := <-done:
-		return msg, true
-	case <-time.After(patience):
-		return nil, false
+// atOnce is how short timers end in tests; those of a second and more, and
+// what waits for a change, never do.
+func atOnce(d time.Duration, msg tea.Msg) tea.Cmd {
+	if d >= time.Second {
+		return nil
 	}
+	return func() tea.Msg { return msg }
 }
 
-// patience is longer than the debounce and shorter than the clock's tick.
-const patience = 400 * time.Millisecond
+// explain keeps the screens of the tests as they are when the knowledge base
+// learns.
+func explain(text string) reply.Explanation {
+	return reply.Explanation{Known: true, Text: text, Meaning: "the receiving side refuses it by policy", Side: "us", Steps: []string{"look for the policy"}}
+}
+
+func never(context.Context, <-chan struct{}, tea.Msg) tea.Cmd { return nil }
 
 // keys presses keys: names as bubbletea writes them, anything else is typed.
 func (p *program) keys(names ...string) {
@@ -410,7 +402,7 @@ func keyMsgs(name string) []tea.Msg {
 func sample(n int, from, to string) mail.Message {
 	at := noon.Add(-time.Hour + time.Duration(n)*time.Second)
 	return mail.Message{
-		ID: fmt.Sprintf("%s-%04d", at.Format("20060102T150405"), n), Time: at, Last: at, Format: "postfix", Gateway: "mx1",
+		ID: fmt.Sprintf("%013d-0123456789abcdef-%04d", at.UnixMilli(), n), Time: at, Last: at, Format: "postfix", Gateway: "mx1",
 		Outcome: mail.Rejected, Phase: mail.PhaseRcpt, EnvelopeFrom: mail.Path(from), Recipient: mail.Path(to),
 		Client: mail.Client{IP: "203.0.113.10", Name: "mail.acme.example"}, QueueID: fmt.Sprintf("4F%04X", n),
 		Reply:    mail.Reply{Code: 550, Enhanced: "5.7.1", Text: "Administrative prohibition - envelope blocked"},

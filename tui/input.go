@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"github.com/charmbracelet/bubbles/cursor"
 	"github.com/charmbracelet/bubbles/textinput"
 
 	"mailwhy/tui/cell"
@@ -11,7 +12,8 @@ import (
 func newInput(text string) textinput.Model {
 	in := textinput.New()
 	in.Prompt = ""
-	in.KeyMap.Paste.SetEnabled(false) // it would run a program on the server; the terminal pastes by itself
+	in.KeyMap.Paste.SetEnabled(false)      // it would run a program on the server; the terminal pastes by itself
+	in.Cursor.SetMode(cursor.CursorStatic) // a blinking one is traffic for nothing
 	in.SetValue(text)
 	in.CursorEnd()
 	in.Focus()

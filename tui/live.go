@@ -2,7 +2,6 @@ package tui
 
 import (
 	"context"
-	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -51,22 +50,10 @@ func (m *messages) subscribe() tea.Cmd {
 	return func() tea.Msg { return subscribedMsg{routed{id}, searcher.Changed()} }
 }
 
-func (m *messages) await(changed <-chan struct{}) tea.Cmd {
-	id, ctx := m.id, m.s.ctx
-	return func() tea.Msg {
-		select {
-		case <-changed:
-			return changedMsg{routed{id}}
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
 func (m *messages) liven(msg tea.Msg) tea.Cmd {
 	switch msg := msg.(type) {
 	case subscribedMsg:
-		return tea.Batch(m.await(msg.changed), m.refresh())
+		return tea.Batch(m.s.await(m.s.ctx, msg.changed, changedMsg{routed{m.id}}), m.refresh())
 	case changedMsg:
 		return m.subscribe()
 	case refreshMsg:
@@ -133,8 +120,7 @@ func topStretch(ctx context.Context, searcher Searcher, q index.Query, newest st
 }
 
 func (m *messages) refreshed(msg refreshedMsg) tea.Cmd {
-	id := m.id
-	pause := tea.Tick(refreshPause, func(time.Time) tea.Msg { return refreshMsg{routed{id}} })
+	pause := m.s.after(refreshPause, refreshMsg{routed{m.id}})
 	if !m.current(msg.gen, msg.err) {
 		return pause
 	}

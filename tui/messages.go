@@ -36,6 +36,7 @@ type messages struct {
 	past    []string
 	pastAt  int
 
+	started bool // the services are there and the list watches them
 	query   index.Query
 	text    string // of query
 	problem string // of the query being typed, or of the last search
@@ -91,9 +92,10 @@ func (m *messages) keys() []key.Binding {
 }
 
 func (m *messages) start() tea.Cmd {
-	if !m.s.ready || m.busy || m.counted {
+	if !m.s.ready || m.started {
 		return m.explain()
 	}
+	m.started = true
 	return tea.Batch(m.search(), m.subscribe())
 }
 

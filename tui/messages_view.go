@@ -76,9 +76,7 @@ func (s *session) stamp(t time.Time, w int) string {
 		return t.Format("15:04")
 	case t.YearDay() == now.YearDay() && t.Year() == now.Year():
 		return t.Format("15:04:05")
-	case days >= 0 && days < 6 && w < 9:
-		return t.Format("Mon15h")[:min(w, 6)]
-	case days >= 0 && days < 6:
+	case days >= 0 && days < 6 && w >= 9:
 		return t.Format("Mon 15:04")
 	case w < 6:
 		return t.Format("02Jan")

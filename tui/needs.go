@@ -1,5 +1,19 @@
-// Package tui is the terminal program: one screen a file, a root that only
-// routes.
+// Package tui is the terminal program of a mail helpdesk: it finds a message
+// that was refused, tells which policy did it, and makes the narrowest
+// exception.
+//
+// One Root routes; a screen is a pointer that owns its state, one a file. No
+// Update, View or Init reads or waits: that is done in commands, whose results
+// carry the screen they are for and a generation, so that what comes late is
+// dropped. Every text goes through look.line or the table, which clean it: logs
+// are written by strangers. The terminal is never asked anything; colours
+// follow its environment (NO_COLOR, TERM), the clipboard is OSC 52.
+//
+//	err := tui.Run(ctx, tui.Options{Open: open, Now: time.Now, Environ: os.Environ()}, os.Stdin, os.Stdout)
+//
+// A server makes a Root for each session and runs it itself. The package must
+// not know where logs, policies and exceptions are kept: it owns the four
+// interfaces it needs.
 package tui
 
 import (

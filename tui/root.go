@@ -9,6 +9,8 @@ import (
 
 	"github.com/charmbracelet/bubbles/key"
 	tea "github.com/charmbracelet/bubbletea"
+
+	"mailwhy/engine/reply"
 )
 
 // The smallest terminal that is drawn on, in cells.
@@ -57,6 +59,7 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	s := &session{
 		ctx: ctx, now: o.Now, loc: o.Location, user: o.User,
 		look: newLook(out, o), out: out, wrap: newWrapper(environ(o.Environ)),
+		after: afterTick, await: awaitClosed, explain: reply.Explain,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -73,15 +76,13 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 // Init opens the services in a command: the frame is drawn meanwhile.
 func (r *Root) Init() tea.Cmd {
 	ctx, open := r.s.ctx, r.open
-	return tea.Batch(tick(), func() tea.Msg {
+	return tea.Batch(r.tick(), func() tea.Msg {
 		services, err := open(ctx)
 		return openedMsg{services, err}
 	})
 }
 
-func tick() tea.Cmd {
-	return tea.Tick(time.Second, func(time.Time) tea.Msg { return tickMsg{} })
-}
+func (r *Root) tick() tea.Cmd { return r.s.after(time.Second, tickMsg{}) }
 
 // Update routes: size to everyone, results to the screen they are for, keys to
 // the dialog, the text input, the screen and the whole program in this order.
@@ -99,9 +100,9 @@ func (r *Root) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		r.sources = msg.sources
 		cmd = r.everyone(msg)
 	case tickMsg:
-		cmd = tea.Batch(tick(), r.everyone(msg), r.readSources())
+		cmd = tea.Batch(r.tick(), r.everyone(msg), r.readSources())
 	case policyWatchMsg:
-		cmd = tea.Batch(r.awaitPolicy(msg.changed), r.everyone(policyMsg{}))
+		cmd = tea.Batch(r.s.await(r.s.ctx, msg.changed, policyMsg{}), r.everyone(policyMsg{}))
 	case policyMsg:
 		cmd = r.watchPolicy()
 	case undoneMsg:
@@ -149,18 +150,6 @@ func (r *Root) opened(msg openedMsg) tea.Cmd {
 func (r *Root) watchPolicy() tea.Cmd {
 	explainer := r.s.svc.Explainer
 	return func() tea.Msg { return policyWatchMsg{explainer.PolicyChanged()} }
-}
-
-func (r *Root) awaitPolicy(changed <-chan struct{}) tea.Cmd {
-	ctx := r.s.ctx
-	return func() tea.Msg {
-		select {
-		case <-changed:
-			return policyMsg{}
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 func (r *Root) readSources() tea.Cmd {

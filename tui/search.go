@@ -60,8 +60,7 @@ func (m *messages) typed() tea.Cmd {
 	_, gen := m.task.renew(m.s.ctx)
 	m.task.waiting = true
 	m.busy, m.slow, m.more = false, false, false
-	id := m.id
-	return tea.Tick(debounce, func(time.Time) tea.Msg { return debounceMsg{routed{id}, gen} })
+	return m.s.after(debounce, debounceMsg{routed{m.id}, gen})
 }
 
 // submit searches for text now.
@@ -95,7 +94,7 @@ func (m *messages) search() tea.Cmd {
 			page, err := searcher.Page(ctx, q, "", pageSize)
 			return pageMsg{routed{id}, gen, page, now().Sub(begun), err}
 		},
-		tea.Tick(slowSearch, func(time.Time) tea.Msg { return slowMsg{routed{id}, gen} }),
+		m.s.after(slowSearch, slowMsg{routed{id}, gen}),
 	)
 }
 

@@ -9,6 +9,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 
 	"mailwhy/engine/exception"
+	"mailwhy/engine/reply"
 )
 
 // session is what every screen of one terminal shares. Only Update touches it.
@@ -21,6 +22,14 @@ type session struct {
 	out  io.Writer // for the clipboard's escape sequence alone
 	wrap wrapper   // how a multiplexer wants it
 
+	// after makes a command that gives msg when d is over, await one that gives
+	// it when the channel is closed and nothing when ctx ends.
+	after func(d time.Duration, msg tea.Msg) tea.Cmd
+	await func(ctx context.Context, closed <-chan struct{}, msg tea.Msg) tea.Cmd
+
+	// explain is the knowledge base's word on a reply.
+	explain func(text string) reply.Explanation
+
 	svc   Services
 	ready bool // svc is there
 
@@ -32,6 +41,21 @@ type session struct {
 // operator reports whether the user may make exceptions at all.
 func (s *session) operator() bool { return s.user.Role != exception.Viewer }
 
+func afterTick(d time.Duration, msg tea.Msg) tea.Cmd {
+	return tea.Tick(d, func(time.Time) tea.Msg { return msg })
+}
+
+func awaitClosed(ctx context.Context, closed <-chan struct{}, msg tea.Msg) tea.Cmd {
+	return func() tea.Msg {
+		select {
+		case <-closed:
+			return msg
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
 // nextID gives a screen the identity its results are routed by.
 func (s *session) nextID() int { s.ids++; return s.ids }
 
@@ -40,7 +64,7 @@ func (s *session) nextID() int { s.ids++; return s.ids }
 func (s *session) ask(f func(*Root) tea.Cmd) { s.wants = append(s.wants, f) }
 
 // say puts a sentence on the status line.
-func (s *session) say(text string) { s.ask(func(r *Root) tea.Cmd { return r.status.say(text) }) }
+func (s *session) say(text string) { s.ask(func(r *Root) tea.Cmd { return r.say(text) }) }
 
 // complain puts an error's sentence there, where it stays until a key.
 func (s *session) complain(text string) {

@@ -38,6 +38,8 @@ type sheet struct {
 
 	task    task
 	draft   *exception.Draft
+	reach   task
+	reached string // what the impact was asked for
 	impact  *engine.ImpactReport
 	problem string // why nothing can be drafted, or was not made
 	asking  bool   // a draft is under way
@@ -172,7 +174,7 @@ func (sh *sheet) crumb() string       { return strings.ToLower(sh.title()) }
 func (sh *sheet) modal() bool         { return true }
 func (sh *sheet) keys() []key.Binding { return sh.km.all() }
 func (sh *sheet) note() string        { return "" }
-func (sh *sheet) stop()               { sh.task.stop() }
+func (sh *sheet) stop()               { sh.task.stop(); sh.reach.stop() }
 func (sh *sheet) resize(w, h int)     { sh.width, sh.height = w, h }
 
 // back lets the sheet go, unless its exception is being written: then its end
@@ -186,9 +188,8 @@ func (sh *sheet) update(msg tea.Msg) tea.Cmd {
 	case tea.KeyMsg:
 		return sh.key(msg)
 	case policyMsg:
+		sh.reached = ""
 		return sh.propose()
-	case detailMsg:
-		return nil
 	case proposeMsg:
 		if msg.gen == sh.task.gen {
 			return sh.propose()
@@ -196,7 +197,7 @@ func (sh *sheet) update(msg tea.Msg) tea.Cmd {
 	case draftMsg:
 		return sh.drafted(msg)
 	case reachMsg:
-		if msg.gen == sh.task.gen && msg.err == nil {
+		if msg.gen == sh.reach.gen && msg.err == nil {
 			sh.impact = &msg.report
 		}
 	case createdMsg:
@@ -286,8 +287,7 @@ func (sh *sheet) changed() tea.Cmd {
 	sh.problem = ""
 	_, gen := sh.task.renew(sh.s.ctx)
 	sh.asking = true
-	id := sh.id
-	return tea.Tick(debounce, func(time.Time) tea.Msg { return proposeMsg{routed{id}, gen} })
+	return sh.s.after(debounce, proposeMsg{routed{sh.id}, gen})
 }
 
 // proposal is what the fields say.
@@ -331,11 +331,23 @@ func (sh *sheet) drafted(msg draftMsg) tea.Cmd {
 	}
 	sh.asking = false
 	if msg.err != nil {
-		sh.draft, sh.impact, sh.problem = nil, nil, stop(upper(sentence(msg.err)))
+		sh.draft, sh.impact, sh.reached, sh.problem = nil, nil, "", stop(upper(sentence(msg.err)))
 		return nil
 	}
 	sh.draft = &msg.draft
-	ctx, id, gen, change, searcher := sh.task.ctx, sh.id, sh.task.gen, msg.draft.Change, sh.s.svc.Searcher
+	return sh.reachOf(msg.draft)
+}
+
+// reachOf asks what the exception would have let in. The texts have no part in
+// that: typing a ticket does not count history again.
+func (sh *sheet) reachOf(d exception.Draft) tea.Cmd {
+	about := fmt.Sprint(sh.value(partAction), sh.scopeText(), d.Change.Until, d.Exception.Override)
+	if about == sh.reached {
+		return nil
+	}
+	sh.reached, sh.impact = about, nil
+	ctx, gen := sh.reach.renew(sh.s.ctx)
+	id, change, searcher := sh.id, d.Change, sh.s.svc.Searcher
 	return func() tea.Msg {
 		report, err := searcher.Impact(ctx, change)
 		return reachMsg{routed{id}, gen, report, err}
@@ -349,7 +361,7 @@ func (sh *sheet) create() tea.Cmd {
 		sh.focus(sh.index(partTicket))
 		return nil
 	}
-	sh.task.stop()
+	sh.stop()
 	sh.making, sh.problem = true, ""
 	// Writing is not tied to the sheet: once asked for it runs to its end.
 	id, ctx, p, excepter := sh.id, sh.s.ctx, sh.proposal(), sh.s.svc.Excepter

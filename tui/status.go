@@ -20,11 +20,11 @@ type status struct {
 // newer one.
 type fadeMsg struct{ seq int }
 
-func (s *status) say(text string) tea.Cmd {
-	s.text, s.bad = text, false
-	s.seq++
-	seq := s.seq
-	return tea.Tick(toastTime, func(time.Time) tea.Msg { return fadeMsg{seq} })
+// say shows a sentence for a while.
+func (r *Root) say(text string) tea.Cmd {
+	r.status.text, r.status.bad = text, false
+	r.status.seq++
+	return r.s.after(toastTime, fadeMsg{r.status.seq})
 }
 
 // complain shows what went wrong until the next key.

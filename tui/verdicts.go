@@ -76,13 +76,13 @@ func (m *messages) explain() tea.Cmd {
 		return nil
 	}
 	m.verdicts.busy = true
-	id, gen, explainer := m.id, m.verdicts.gen, m.s.svc.Explainer
+	id, gen, explainer, explain := m.id, m.verdicts.gen, m.s.svc.Explainer, m.s.explain
 	return func() tea.Msg {
 		out := verdictsMsg{routed{id}, gen, map[string]rowVerdict{}}
 		for _, row := range rows {
 			verdict, agreement := explainer.Verdict(row)
 			policy, _ := explainer.Policy(verdict.Policy)
-			out.rows[row.ID] = rowVerdict{rowWhy(row, verdict, agreement, policy.Description), age(row)}
+			out.rows[row.ID] = rowVerdict{rowWhy(row, verdict, agreement, policy.Description, cause(row, explain)), age(row)}
 		}
 		return out
 	}
@@ -90,7 +90,7 @@ func (m *messages) explain() tea.Cmd {
 
 // rowWhy is the cause of a row in a few words: the policy where the replay and
 // the log tell of one, the log's own cause where it is no policy.
-func rowWhy(m mail.Message, v engine.Verdict, a engine.Agreement, name string) string {
+func rowWhy(m mail.Message, v engine.Verdict, a engine.Agreement, name, logged string) string {
 	policy := v.Policy
 	if name != "" {
 		policy += " " + name
@@ -98,9 +98,9 @@ func rowWhy(m mail.Message, v engine.Verdict, a engine.Agreement, name string) s
 	stopped := v.Outcome != nil && *v.Outcome != mail.Accepted && v.Policy != ""
 	switch {
 	case a.Result == engine.NotPolicy:
-		return logged(m) + epilogue(m)
+		return logged + epilogue(m)
 	case stopped && a.Result == engine.Unexplained:
-		return policy + "; the log differs: " + logged(m)
+		return policy + "; the log differs: " + logged
 	case stopped && a.Result == engine.PolicyChanged:
 		return policy + " (changed since)"
 	case stopped && v.Certainty == engine.Likely:
@@ -108,22 +108,24 @@ func rowWhy(m mail.Message, v engine.Verdict, a engine.Agreement, name string) s
 	case stopped:
 		return policy
 	case a.Result == engine.PolicyChanged:
-		return "policy changed since: " + logged(m)
+		return "policy changed since: " + logged
 	case a.Result == engine.Agrees && v.Outcome == nil:
-		return "undetermined: " + logged(m)
+		return "undetermined: " + logged
 	}
-	return logged(m) + " (reported)" + epilogue(m)
+	return logged + " (reported)" + epilogue(m)
 }
 
-// logged is the cause in the log's words or, where it gives only a reply, in
+// cause is the cause in the log's words or, where it gives only a reply, in
 // those of the knowledge base.
-func logged(m mail.Message) string {
-	explained := reply.Explain(replyLine(m.Reply))
+func cause(m mail.Message, explain func(string) reply.Explanation) string {
 	switch {
 	case m.Reported.Type != "" && m.Reported.Rule != "":
 		return m.Reported.Type + ": " + m.Reported.Rule
 	case m.Reported.Type != "":
 		return m.Reported.Type
+	}
+	explained := explain(replyLine(m.Reply))
+	switch {
 	case explained.Known && explained.Cause != "":
 		return explained.Cause
 	case m.Reply.Text != "":

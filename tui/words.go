@@ -62,17 +62,18 @@ func words(s string) string { return strings.ReplaceAll(s, "_", " ") }
 // story is the one sentence a caller understands, with how far it can be
 // relied on.
 func story(t engine.Trace, m mail.Message, explained reply.Explanation) string {
-	sentences := []string{decision(t, m, explained), agreement(t.Agreement, m, t.Verdict), certainty(t.Verdict)}
+	logged := cause(m, func(string) reply.Explanation { return explained })
+	sentences := []string{decision(t, explained, logged+epilogue(m)), agreement(t.Agreement, logged, t.Verdict), certainty(t.Verdict)}
 	return strings.Join(slices.DeleteFunc(sentences, func(s string) bool { return s == "" }), " ")
 }
 
-func decision(t engine.Trace, m mail.Message, explained reply.Explanation) string {
+func decision(t engine.Trace, explained reply.Explanation, logged string) string {
 	v := t.Verdict
 	switch {
 	case v.Outcome == nil:
 		return "What the policies decide cannot be said" + missing(v) + "."
 	case *v.Outcome == mail.Accepted && t.Agreement.Result == engine.NotPolicy:
-		return "No policy stops it. " + upper(stop(firstOf(explained.Meaning, logged(m)+epilogue(m))))
+		return "No policy stops it. " + upper(stop(firstOf(explained.Meaning, logged)))
 	case *v.Outcome == mail.Accepted:
 		return "No policy stops it."
 	case v.Policy == "":
@@ -111,19 +112,19 @@ func named(t engine.Trace, v engine.Verdict) engine.Considered {
 	return engine.Considered{}
 }
 
-func agreement(a engine.Agreement, m mail.Message, v engine.Verdict) string {
+func agreement(a engine.Agreement, logged string, v engine.Verdict) string {
 	switch a.Result {
 	case engine.Agrees:
 		return "The log agrees."
 	case engine.PolicyChanged:
-		return stop(firstOf(a.Detail, "The policies have changed since: the log says "+firstOf(a.Logged, logged(m))))
+		return stop(upper(firstOf(a.Detail, "The policies have changed since: the log says "+firstOf(a.Logged, logged))))
 	case engine.NotPolicy:
 		if v.Outcome == nil || *v.Outcome != mail.Accepted {
-			return stop(firstOf(a.Detail, "The log names a cause that is no policy: "+firstOf(a.Logged, logged(m))))
+			return stop(upper(firstOf(a.Detail, "The log names a cause that is no policy: "+firstOf(a.Logged, logged))))
 		}
-		return "The log's cause is no policy."
+		return stop(upper(firstOf(a.Detail, "The log's cause is no policy")))
 	case engine.Unexplained:
-		return stop("The log tells another story: " + firstOf(a.Detail, a.Logged, logged(m)))
+		return stop("The log tells another story: " + firstOf(a.Detail, a.Logged, logged))
 	case engine.NotLogged:
 		return "The log does not say why."
 	}

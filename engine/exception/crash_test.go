@@ -15,8 +15,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"mailwhy/engine"
 )
 
 // The tests of this file run this test program again as another process that
@@ -46,7 +44,6 @@ func childService() *Service {
 		fmt.Println("open:", err)
 		os.Exit(1)
 	}
-	s.draft = handDraft
 	return s
 }
 
@@ -57,7 +54,7 @@ func childAppends(most int) int {
 	name := os.Getenv(childName)
 	for i := range most {
 		p := want(fmt.Sprintf("%s%d@d%s%d.example", name, i, name, i))
-		e, err := s.Create(context.Background(), &engine.Set{}, Actor{Name: name, Role: Operator}, p)
+		e, err := s.Create(context.Background(), policySet(), Actor{Name: name, Role: Operator}, p)
 		if err != nil {
 			fmt.Println("create:", err)
 			return 1
@@ -78,7 +75,7 @@ func childFillsDisk() int {
 	s := childService()
 	failed := 0
 	for i := range 100 {
-		_, err := s.Create(context.Background(), &engine.Set{}, olga, want(fmt.Sprintf("a@d%d.example", i)))
+		_, err := s.Create(context.Background(), policySet(), olga, want(fmt.Sprintf("a@d%d.example", i)))
 		switch {
 		case errors.Is(err, syscall.EFBIG):
 			failed++
@@ -198,7 +195,7 @@ func TestLockedByAnother(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := b.Create(ended, &engine.Set{}, olga, want("a@acme.example")); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "lock journal") {
+	if _, err := b.Create(ended, policySet(), olga, want("a@acme.example")); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "lock journal") {
 		t.Errorf("got %v", err)
 	}
 	if err := f.Close(); err != nil {
@@ -213,7 +210,7 @@ func TestManyGoroutinesAppend(t *testing.T) {
 	for g := range 8 {
 		all.Go(func() {
 			for i := range 5 {
-				_, err := b.Create(context.Background(), &engine.Set{}, olga, want(fmt.Sprintf("a@d%d-%d.example", g, i)))
+				_, err := b.Create(context.Background(), policySet(), olga, want(fmt.Sprintf("a@d%d-%d.example", g, i)))
 				if err != nil {
 					t.Error(err)
 				}
@@ -245,8 +242,7 @@ func TestDiskFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.draft = handDraft
-	if _, err := s.Create(context.Background(), &engine.Set{}, olga, want("later@acme.example")); err != nil {
+	if _, err := s.Create(context.Background(), policySet(), olga, want("later@acme.example")); err != nil {
 		t.Error(err)
 	}
 }

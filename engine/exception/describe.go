@@ -98,7 +98,3 @@ func specDomain(s engine.Spec) string {
 	}
 	return ""
 }
-
-// consoleSteps says by hand, field by field, what the change asks of the
-// gateway's console.
-func consoleSteps(c engine.Change) []string { return nil }

@@ -105,7 +105,8 @@ func (e Exception) Until() time.Time {
 type Proposal struct {
 	Kind    engine.Kind
 	Scope   engine.Scope
-	Message mail.Message // the evidence
+	Group   engine.GroupEntry // of a group_remove: the entry that leaves its group; a scope cannot say it
+	Message mail.Message      // the evidence
 	Ticket  string
 	Reason  string
 	Expires time.Time // zero with Never false = the default, 30 days

@@ -179,14 +179,16 @@ func tooWideForOperator(e Exception) bool {
 	return true
 }
 
-// guardRelay: we pass mail on for one outside recipient, and an admin says so.
+// guardRelay: we pass mail on for one outside recipient, and an admin says so,
+// by whatever kind of entry.
 func (q question) guardRelay() Guard {
 	const name = "relay"
-	if q.exception.Kind != engine.KindRelay {
-		return ok(name)
-	}
 	to := q.exception.To
 	switch {
+	case q.exception.Kind != engine.KindRelay && q.relays() && q.actor.Role != Admin:
+		return refused(name, "sender and recipient are both outside: this would relay, which only an admin may let happen")
+	case q.exception.Kind != engine.KindRelay:
+		return ok(name)
 	case q.actor.Role != Admin:
 		return refused(name, "only an admin may let mail be relayed")
 	case to.Type != engine.IndividualAddress || len(q.change.Policies) > 1:
@@ -195,6 +197,20 @@ func (q question) guardRelay() Guard {
 		return refused(name, fmt.Sprintf("%s is an internal address: mail to it is not relayed", to.Value))
 	}
 	return ok(name)
+}
+
+// relays reports whether a policy would let mail of an outsider through to an
+// outsider: the recipient it names, or the one of the message it is made for.
+func (q question) relays() bool {
+	e := q.exception
+	if len(q.change.Policies) == 0 || !opens(e.Kind) {
+		return false
+	}
+	if domain := specDomain(e.From); domain != "" && q.set.Internal(mail.Path("postmaster@"+domain)) {
+		return false
+	}
+	outside := func(p mail.Path) bool { return p.Domain() != "" && !q.set.Internal(p) }
+	return e.To.Type == engine.IndividualAddress && outside(mail.Path(e.To.Value)) || outside(q.proposal.Message.Recipient)
 }
 
 // guardManaged: a recipient's own list is that recipient's.

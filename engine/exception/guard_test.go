@@ -231,6 +231,13 @@ func TestGuards(t *testing.T) {
 	f("relay", Refused, "one recipient", admin, relay, to(engine.Spec{Type: engine.ExternalAddresses}))
 	f("relay", Refused, "internal", admin, relay, to(address("bob@corp.example")))
 
+	f("relay", Refused, "both outside", outside) // a bypass that would do the same
+	f("relay", Refused, "both outside", kind(engine.KindPermit), outside)
+	f("relay", Refused, "both outside", to(group), evidence(func(m *mail.Message) { m.Recipient = "leaver@home.example" }))
+	f("relay", OK, "", admin, outside)
+	f("relay", OK, "", outside, from(address("bob@corp.example"))) // outbound
+	f("relay", OK, "", kind(engine.KindManagedBlock), managed("alice@acme.example", "bob@corp.example"))
+
 	// managed senders
 	f("managed", OK, "", kind(engine.KindManagedPermit), managed("alice@acme.example", "bob@corp.example"))
 	f("managed", Refused, "no internal address", kind(engine.KindManagedPermit), managed("alice@acme.example", "x@home.example"))

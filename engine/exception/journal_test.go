@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"mailwhy/engine"
 )
 
 // written is a journal of five entries: three exceptions, one of them revoked,
@@ -144,7 +142,7 @@ func TestReloadFindsTampering(t *testing.T) {
 		if _, err := b.Reload(); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("reload says %v, want ...%s...", err, words)
 		}
-		if _, err := b.Create(context.Background(), &engine.Set{}, olga, want("new@acme.example")); err == nil {
+		if _, err := b.Create(context.Background(), policySet(), olga, want("new@acme.example")); err == nil {
 			t.Error("an entry was appended to a journal that was tampered with")
 		}
 		if n := len(b.List()); n != 3 {
@@ -169,8 +167,13 @@ func TestReloadFindsTampering(t *testing.T) {
 // No byte can be changed or taken out unseen; only the last line end may be
 // missing.
 func TestVerifyFindsEveryByte(t *testing.T) {
-	b, l := written(t)
-	whole := bytes.Join(l, nil)
+	b := open(t)
+	for range 2 {
+		if err := b.NotePolicyEdit(context.Background(), PolicyEdit{Path: "policy.yaml"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whole := b.bytes()
 	for i := range whole {
 		changed := bytes.Clone(whole)
 		changed[i] ^= 1
@@ -320,7 +323,7 @@ func TestDiskFailures(t *testing.T) {
 	f := func(disk faulty, want_ error) {
 		t.Helper()
 		b.wrap = func(file *os.File) journalFile { disk.File = file; return &disk }
-		_, err := b.Create(context.Background(), &engine.Set{}, olga, want("second@acme.example"))
+		_, err := b.Create(context.Background(), policySet(), olga, want("second@acme.example"))
 		if !errors.Is(err, want_) {
 			t.Errorf("got %v, want %v", err, want_)
 		}

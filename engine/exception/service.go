@@ -31,11 +31,10 @@ type Options struct {
 // Service owns a journal file. It is safe for use by many goroutines, and any
 // number of services and processes may share one journal.
 type Service struct {
-	path  string
-	now   func() time.Time
-	seen  func(domain string) bool
-	draft drafter
-	wrap  func(*os.File) journalFile // nil = the file itself
+	path string
+	now  func() time.Time
+	seen func(domain string) bool
+	wrap func(*os.File) journalFile // nil = the file itself
 
 	mu     sync.Mutex
 	ledger ledger
@@ -44,14 +43,11 @@ type Service struct {
 	closed bool
 }
 
-// drafter makes a change of a kind and scope for a message; engine.Draft.
-type drafter func(set *engine.Set, kind engine.Kind, scope engine.Scope, m *mail.Message, id, narrative string, since, until time.Time) (engine.Change, error)
-
 // Open reads the journal at path, making it and its folder when absent. What a
 // crash left half written is set aside, see Notes. A *ChainError means that the
 // journal was tampered with: then nothing is loaded.
 func Open(path string, o Options) (*Service, error) {
-	s := &Service{path: path, now: o.Now, seen: o.Seen, draft: engine.Draft, at: origin()}
+	s := &Service{path: path, now: o.Now, seen: o.Seen, at: origin()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -138,19 +134,19 @@ func (s *Service) propose(set *engine.Set, actor Actor, p Proposal) (Draft, erro
 		expires = now.Add(DefaultLife)
 	}
 	id := len(s.ledger.exceptions) + 1
-	c, err := s.draft(set, p.Kind, p.Scope, &p.Message, fmt.Sprintf("E-%d", id), p.Ticket, now, time.Time{})
+	c, scope, err := draft(set, p, fmt.Sprintf("E-%d", id), now)
 	if err != nil {
 		return Draft{}, fmt.Errorf("draft %s: %w", p.Kind, err)
 	}
 	e := Exception{
-		ID: id, Kind: p.Kind, Scope: p.Scope.String(), Ticket: clean(p.Ticket), Reason: clean(p.Reason),
+		ID: id, Kind: p.Kind, Scope: scope, Ticket: clean(p.Ticket), Reason: clean(p.Reason),
 		Actor: actor, Created: now, Expires: expires, MessageID: clean(p.Message.ID), Trace: traceDigest(set, &p.Message, now),
 	}
 	describe(&e, c)
 	e.Narrative = narrative(e)
 	q := question{set: set, actor: actor, proposal: p, exception: e, change: c, now: now, live: s.ledger.inForce(now), seen: s.seen}
 	c = effectOf(c).change(e)
-	e.Steps = cleanAll(consoleSteps(c))
+	e.Steps = cleanAll(engine.ConsoleSteps(c))
 	return Draft{Exception: e, Guards: q.answers(), Change: c}, nil
 }
 

@@ -3,9 +3,11 @@ package exception
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,16 +17,21 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// handDraft drafts the plain address-to-address policy of a message.
-func handDraft(_ *engine.Set, k engine.Kind, scope engine.Scope, m *mail.Message, id, narrative string, since, until time.Time) (engine.Change, error) {
-	if !m.EnvelopeFrom.Known() {
-		return engine.Change{}, errors.New("the sender is not logged")
+// policySet blocks acme.example and keeps corp.example for us.
+var policySet = sync.OnceValue(func() *engine.Set {
+	set, err := engine.Load("policy.yaml", []byte(`
+version: 1
+internal_domains: [corp.example, branch.example]
+groups:
+  Blocked Senders: {members: [acme.example]}
+  Sales: {members: [bob@corp.example]}
+managed_senders: [{recipient: bob@corp.example, sender: shop.example, action: block}]
+`))
+	if err != nil {
+		panic(err)
 	}
-	return engine.Change{Kind: k, Policies: []engine.Policy{{
-		Section: engine.SectionBlockedSenders, ID: id, Description: narrative, Option: engine.OptionNoAction, FromPart: engine.EnvelopeFrom,
-		From: address(string(m.EnvelopeFrom)), To: address(string(m.Recipient)), Override: true, Since: since, Until: until,
-	}}, Since: since, Until: until}, nil
-}
+	return set
+})
 
 // bench is a service on a fresh journal whose clock the test moves.
 type bench struct {
@@ -47,7 +54,6 @@ func (b *bench) reopen() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s.draft = handDraft
 	b.Service = s
 }
 
@@ -63,7 +69,7 @@ var (
 
 func (b *bench) create(sender string) Exception {
 	b.t.Helper()
-	e, err := b.Create(context.Background(), &engine.Set{}, olga, want(sender))
+	e, err := b.Create(context.Background(), policySet(), olga, want(sender))
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -93,6 +99,19 @@ func TestLifeOfAnException(t *testing.T) {
 		t.Errorf("change %+v", c)
 	}
 
+	if e.State(noon) != Pending || len(e.Steps) == 0 || e.Override || e.Scope != "sender>recipient" {
+		t.Errorf("%s, override %v, scope %q, steps %q", e.State(noon), e.Override, e.Scope, e.Steps)
+	}
+	if _, err := b.Confirm(ctx, Actor{"vic", Viewer}, 1); err == nil {
+		t.Error("a viewer confirmed")
+	}
+	if e, err := b.Confirm(ctx, olga, 1); err != nil || e.State(noon) != Live {
+		t.Errorf("confirmed: %s, %v", e.State(noon), err)
+	}
+	if _, err := b.Confirm(ctx, olga, 1); err == nil || !strings.Contains(err.Error(), "nothing is left to confirm") {
+		t.Errorf("confirmed twice: %v", err)
+	}
+
 	b.now = noon.AddDate(0, 0, 20)
 	e, err := b.Extend(ctx, olga, 1, time.Time{}, "still needed")
 	if err != nil || e.Expires != b.now.Add(DefaultLife) || e.Extensions != 1 {
@@ -118,7 +137,7 @@ func TestLifeOfAnException(t *testing.T) {
 	if _, err := b.Revoke(ctx, ann, 9, ""); !errors.Is(err, ErrNoException) {
 		t.Errorf("revoke of nothing: %v", err)
 	}
-	b.verify(3)
+	b.verify(4)
 
 	before := b.List()
 	b.reopen()
@@ -163,12 +182,12 @@ func TestCreateRefuses(t *testing.T) {
 		t.Helper()
 		p := want("alice@acme.example")
 		change(&p)
-		_, err := b.Create(context.Background(), &engine.Set{}, actor, p)
+		_, err := b.Create(context.Background(), policySet(), actor, p)
 		var no *RefusedError
 		if !errors.As(err, &no) || !strings.Contains(err.Error(), want_) {
 			t.Errorf("got %v, want a refusal about %q", err, want_)
 		}
-		if d, err := b.Propose(context.Background(), &engine.Set{}, actor, p); err != nil || refusal(d.Guards) == nil {
+		if d, err := b.Propose(context.Background(), policySet(), actor, p); err != nil || refusal(d.Guards) == nil {
 			t.Errorf("the draft does not tell: %v", err)
 		}
 	}
@@ -182,7 +201,7 @@ func TestCreateRefuses(t *testing.T) {
 	b.verify(0)
 
 	p := want("")
-	if _, err := b.Create(context.Background(), &engine.Set{}, olga, p); err == nil || !strings.Contains(err.Error(), "not logged") {
+	if _, err := b.Create(context.Background(), policySet(), olga, p); err == nil || !strings.Contains(err.Error(), "no envelope sender") {
 		t.Errorf("without a sender: %v", err)
 	}
 	if _, err := b.Create(context.Background(), nil, olga, p); err == nil {
@@ -190,22 +209,106 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := b.Propose(ended, &engine.Set{}, olga, want("alice@acme.example")); !errors.Is(err, context.Canceled) {
+	if _, err := b.Propose(ended, policySet(), olga, want("alice@acme.example")); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+}
+
+// TestKinds: what each kind and scope becomes, against a real policy set.
+func TestKinds(t *testing.T) {
+	b := open(t)
+	f := func(kind engine.Kind, scope string, change func(*Proposal), want_ string) {
+		t.Helper()
+		p := want("Alice@Acme.example")
+		p.Kind = kind
+		p.Message.HeaderFrom, p.Message.Client.IP = "news@acme.example", "198.51.100.7"
+		if scope != "" {
+			var err error
+			if p.Scope, err = engine.ParseScope(scope); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if change != nil {
+			change(&p)
+		}
+		got := ""
+		d, err := b.Propose(context.Background(), policySet(), ann, p)
+		if err == nil {
+			e := d.Exception
+			got = fmt.Sprintf("%s %s %s>%s %v", e.Scope, e.FromPart, specWord(e.From), specWord(e.To), e.SourceIPs)
+			err = refusal(d.Guards)
+		}
+		if err != nil {
+			got += "! " + err.Error()
+		}
+		if !strings.Contains(got, want_) {
+			t.Errorf("%s %s:\n got %s\nwant %s", kind, scope, got, want_)
+		}
+	}
+	f(engine.KindBypass, "", nil, "sender>recipient envelope_from alice@acme.example>bob@corp.example []")
+	f(engine.KindBypass, "sender>all", nil, "sender>all envelope_from alice@acme.example>all internal addresses []")
+	f(engine.KindBypass, "sender>group:Sales", nil, "alice@acme.example>group Sales")
+	f(engine.KindBypass, "domain>recipient,ip", nil, "acme.example>bob@corp.example [198.51.100.7/32]")
+	f(engine.KindBypass, "sender>recipient,header", nil, "header_from news@acme.example>bob@corp.example []! needs an approver: the header can be forged")
+	f(engine.KindBypass, "sender>recipient,both", func(p *Proposal) { p.Message.Auth.DMARC = "pass" }, "both news@acme.example>bob@corp.example []")
+	f(engine.KindBypass, "sender>recipient,header,ip", nil, "header_from news@acme.example>bob@corp.example [198.51.100.7/32]")
+	f(engine.KindPermit, "domain>all", nil, "acme.example>all internal addresses")
+	f(engine.KindRelay, "", nil, "! bob@corp.example is an internal address")
+	f(engine.KindRelay, "", func(p *Proposal) { p.Message.Recipient = "leaver@home.example" }, "sender>recipient envelope_from all external addresses>leaver@home.example []")
+	f(engine.KindRelay, "domain>all", nil, "! draft relay: a relay entry is for one recipient")
+	f(engine.KindManagedPermit, "domain>recipient", nil, "acme.example>bob@corp.example")
+	f(engine.KindManagedPermit, "sender>all", nil, "! draft managed_permit: an entry of a recipient's own list")
+	f(engine.KindManagedDelete, "sender>recipient,header", nil, "news@acme.example>bob@corp.example")
+	f(engine.KindManagedBlock, "", nil, "alice@acme.example>bob@corp.example")
+	f(engine.KindGroupRemove, "", nil, "! draft group_remove: no group entry is named")
+	f(engine.KindGroupRemove, "", func(p *Proposal) { p.Group = engine.GroupEntry{Group: "Blocked Senders", Member: "acme.example"} }, "acme.example from group Blocked Senders  acme.example>everyone")
+	f(engine.KindPermit, "", func(p *Proposal) { p.Message.EnvelopeFrom = "a@brnach.example" }, "! needs an approver: brnach.example differs by one or two letters from our own branch.example")
+	f("grant", "", nil, "! draft grant: kind")
+	f(engine.KindBypass, "", func(p *Proposal) { p.Scope = engine.Scope{From: "everyone", To: "all"} }, "! draft bypass: scope")
+}
+
+// TestCreatedCounts: an exception is in force in a replay from its creation to
+// its end, also in another process, and not a moment longer.
+func TestCreatedCounts(t *testing.T) {
+	b := open(t)
+	p := want("alice@acme.example")
+	p.Message.Client.IP = "198.51.100.7"
+	p.Message.HeaderFrom = p.Message.EnvelopeFrom
+	f := func(at time.Time, want_ mail.Outcome) {
+		t.Helper()
+		b.reopen()
+		v := engine.Replay(policySet().Apply(b.Changes()...), &p.Message, at).Verdict
+		if v.Outcome == nil || *v.Outcome != want_ {
+			t.Errorf("at %v: %+v, want %s", at, v, want_)
+		}
+	}
+	f(noon, mail.Rejected)
+	if _, err := b.Create(context.Background(), policySet(), olga, p); err != nil {
+		t.Fatal(err)
+	}
+	f(noon.Add(-time.Millisecond), mail.Rejected)
+	f(noon, mail.Accepted)
+	f(noon.Add(DefaultLife-1), mail.Accepted)
+	f(noon.Add(DefaultLife), mail.Rejected)
+	b.now = noon.Add(time.Hour)
+	if _, err := b.Revoke(context.Background(), olga, 1, "undo"); err != nil {
+		t.Fatal(err)
+	}
+	f(noon.Add(time.Hour-1), mail.Accepted)
+	f(noon.Add(time.Hour), mail.Rejected)
 }
 
 func TestDuplicateAndCount(t *testing.T) {
 	b := open(t)
 	b.create("a1@acme.example")
-	_, err := b.Create(context.Background(), &engine.Set{}, olga, want("A1@Acme.Example"))
+	_, err := b.Create(context.Background(), policySet(), olga, want("A1@Acme.Example"))
 	if err == nil || !strings.Contains(err.Error(), "exception 1 (T-1)") {
 		t.Errorf("duplicate: %v", err)
 	}
 	for _, sender := range []string{"a2@acme.example", "a3@acme.example", "a4@acme.example", "a5@acme.example"} {
 		b.create(sender)
 	}
-	_, err = b.Create(context.Background(), &engine.Set{}, olga, want("a6@acme.example"))
+	_, err = b.Create(context.Background(), policySet(), olga, want("a6@acme.example"))
 	if err == nil || !strings.HasPrefix(err.Error(), "needs an approver") {
 		t.Errorf("the sixth for one domain: %v", err)
 	}

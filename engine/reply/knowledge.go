@@ -33,7 +33,7 @@ type Row struct {
 type Base struct {
 	rows   []Row
 	status map[string]Row // by subject and detail: "7.1"
-	codes  map[int]string
+	codes  map[int]Row
 }
 
 //go:embed knowledge/*.yaml
@@ -61,7 +61,7 @@ func Load(folder fs.FS) (*Base, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list knowledge: %w", err)
 	}
-	b := &Base{status: map[string]Row{}, codes: map[int]string{}}
+	b := &Base{status: map[string]Row{}, codes: map[int]Row{}}
 	for _, name := range names {
 		data, err := fs.ReadFile(folder, name)
 		if err != nil {
@@ -80,28 +80,28 @@ func (b *Base) add(name string, data []byte) error {
 	switch name {
 	case "codes.yaml":
 		var rows []struct {
-			Code    int    `yaml:"code"`
-			Meaning string `yaml:"meaning"`
+			Code int `yaml:"code"`
+			Row  `yaml:",inline"`
 		}
 		if err := d.Decode(&rows); err != nil {
 			return err
 		}
 		for _, r := range rows {
-			b.codes[r.Code] = r.Meaning
+			r.Source = "RFC 5321, 4.2"
+			b.codes[r.Code] = r.Row
 		}
 		return nil
 	case "enhanced.yaml":
 		var rows []struct {
-			Code    string `yaml:"code"`
-			Meaning string `yaml:"meaning"`
-			Side    string `yaml:"side"`
-			Layer   string `yaml:"layer"`
+			Code string `yaml:"code"`
+			Row  `yaml:",inline"`
 		}
 		if err := d.Decode(&rows); err != nil {
 			return err
 		}
 		for _, r := range rows {
-			b.status[strings.TrimPrefix(r.Code, "x.")] = Row{Meaning: r.Meaning, Side: r.Side, Layer: r.Layer, Source: "RFC 3463 and the registry of RFC 5248, " + r.Code}
+			r.Source = "RFC 3463 and the registry of RFC 5248, " + strings.ToUpper(r.Code)
+			b.status[strings.TrimPrefix(r.Code, "x.")] = r.Row
 		}
 		return nil
 	}

@@ -63,7 +63,7 @@ func (b *Base) Explain(text string) Explanation {
 }
 
 // fallback explains a reply no row speaks of by its codes alone. It counts as
-// known when the enhanced status code names a reason.
+// known when the enhanced status code names a reason, or the code came alone.
 func (b *Base) fallback(r found) (row Row, known bool) {
 	if subject, ok := cutClass(r.enhanced); ok {
 		if row, ok := b.status[subject]; ok {
@@ -71,8 +71,14 @@ func (b *Base) fallback(r found) (row Row, known bool) {
 			return row, subject != "0.0"
 		}
 	}
-	if meaning, ok := b.codes[r.code]; ok {
-		return Row{Meaning: meaning, Side: Unknown, Steps: b.generic(r), Source: "RFC 5321, 4.2"}, false
+	if row, ok := b.codes[r.code]; ok {
+		if row.Side == "" {
+			row.Side = Unknown
+		}
+		if len(row.Steps) == 0 {
+			row.Steps = b.generic(r)
+		}
+		return row, r.text == "" && row.Side != Unknown
 	}
 	switch {
 	case r.code >= 500 || strings.HasPrefix(r.enhanced, "5."):

@@ -46,7 +46,7 @@ func (s *session) parse(c *cobra.Command, args []string, format string, withStat
 	counts := parseStats{ByOutcome: map[string]int{}, ByFormat: map[string]int{}}
 	messages := map[string]mail.Message{}
 	for _, name := range args {
-		stats, err := readLog(c.Context(), s.stdin, parser, name, format)
+		stats, err := readLog(c.Context(), s, parser, name, format)
 		if err != nil {
 			return err
 		}

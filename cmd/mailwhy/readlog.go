@@ -2,79 +2,65 @@ package main
 
 import (
 	"bufio"
-	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"strings"
-	"time"
 
 	"mailwhy/logparse"
+	"mailwhy/logparse/tail"
 )
 
-// readLog feeds one file, or standard input for "-", to the parser.
-func readLog(ctx context.Context, stdin io.Reader, parser *logparse.Parser, name, format string) (logparse.Stats, error) {
-	in, modified := stdin, time.Time{}
+// mostFirstLine is how much of a log is looked at for its first line, in bytes.
+const mostFirstLine = 1 << 20
+
+// readLog feeds one file, decompressed by its name, or standard input for "-"
+// to the parser, under the name the user gave.
+func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, format string) (logparse.Stats, error) {
+	in, modified := io.NopCloser(s.stdin), s.now()
 	if name != "-" {
-		file, err := os.Open(name)
+		info, err := os.Stat(s.path(name))
 		if err != nil {
 			return logparse.Stats{}, fmt.Errorf("read log: %w", err)
 		}
-		defer file.Close()
-		info, err := file.Stat()
-		if err != nil {
+		if info.IsDir() {
+			return logparse.Stats{}, fmt.Errorf("read log: %s is a folder, name the files in it", name)
+		}
+		modified = info.ModTime()
+		if in, err = tail.Open(s.path(name)); err != nil {
 			return logparse.Stats{}, fmt.Errorf("read log: %w", err)
 		}
-		in, modified = file, info.ModTime()
-		if strings.HasSuffix(name, ".gz") {
-			z, err := gzip.NewReader(file)
-			if err != nil {
-				return logparse.Stats{}, fmt.Errorf("decompress %s: %w", name, err)
-			}
-			in = z
-		}
 	}
-	reader := bufio.NewReaderSize(in, 1<<20)
-	head, err := reader.Peek(1 << 20)
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
+	defer in.Close()
+	reader := bufio.NewReaderSize(in, mostFirstLine)
+	head, err := reader.Peek(mostFirstLine)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	stream := parser.Open(logparse.Source{ID: logparse.SourceID(firstLine(head)), Name: name, Format: format, ModTime: modified})
-	if err := feed(ctx, reader, stream); err != nil {
+	first, ok := tail.FirstLine(head)
+	if !ok {
+		first = head
+	}
+	sink := &parseSink{parser: parser, format: format, name: name}
+	if _, err := tail.Feed(ctx, reader, tail.Source{ID: logparse.SourceID(first), Path: name, ModTime: modified}, 0, sink); err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	return stream.Stats(), nil
+	return sink.stream.Stats(), nil
 }
 
-func firstLine(head []byte) []byte {
-	if end := strings.IndexAny(string(head[:min(len(head), 1<<16)]), "\r\n"); end >= 0 {
-		return head[:end]
-	}
-	return head
+// parseSink gives one log to the parser.
+type parseSink struct {
+	parser       *logparse.Parser
+	stream       *logparse.Stream
+	format, name string
 }
 
-// feed gives the bytes to the stream in pieces, the unused rest again.
-func feed(ctx context.Context, in io.Reader, stream *logparse.Stream) error {
-	buffer := make([]byte, 0, 4<<20)
-	var offset int64
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if len(buffer) == cap(buffer) {
-			buffer = append(make([]byte, 0, 2*cap(buffer)), buffer...)
-		}
-		n, err := in.Read(buffer[len(buffer):cap(buffer)])
-		buffer = buffer[:len(buffer)+n]
-		if err != nil && err != io.EOF {
-			return err
-		}
-		used := stream.Feed(offset, buffer, err == io.EOF)
-		offset += int64(used)
-		buffer = append(buffer[:0], buffer[used:]...)
-		if err == io.EOF {
-			return nil
-		}
+func (p *parseSink) Chunk(_ context.Context, s tail.Source, offset int64, data []byte, eof bool) (int, error) {
+	if p.stream == nil {
+		p.stream = p.parser.Open(logparse.Source{ID: s.ID, Name: p.name, Format: p.format, ModTime: s.ModTime})
 	}
+	return p.stream.Feed(offset, data, eof), nil
 }
+
+func (p *parseSink) Idle(context.Context) error { return nil }

@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"mailwhy/cmd/internal/app"
+	"mailwhy/engine"
 )
 
 // Exit status of every command.
@@ -26,10 +29,17 @@ var errNothing = errors.New("nothing found")
 type session struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	args           []string
 	json           bool
+	configPath     string
+	data           string
+
+	app  *app.App // set in the owner's process, for commands of others
+	peer app.Peer
 }
 
 func runCommand(ctx context.Context, s *session, args []string) int {
+	s.args = args
 	root := newRoot(s)
 	root.SetArgs(args)
 	root.SetIn(s.stdin)
@@ -42,7 +52,11 @@ func runCommand(ctx context.Context, s *session, args []string) int {
 	case errors.Is(err, errNothing):
 		return exitNothing
 	}
-	fmt.Fprintln(s.stderr, err)
+	var elsewhere forwarded
+	if errors.As(err, &elsewhere) {
+		return int(elsewhere)
+	}
+	fmt.Fprintln(s.stderr, plain(err.Error()))
 	return exitError
 }
 
@@ -53,8 +67,12 @@ func newRoot(s *session) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return s.screens(c.Context()) },
 	}
-	root.AddCommand(newParse(s), newWhy(s), newExplain(s), newPolicy(s), newVersion(s))
+	s.addData(root)
+	root.AddCommand(newDemo(s), newParse(s), newIngest(s), newSearch(s), newShow(s), newWhy(s), newExplain(s),
+		newExcept(s, engine.KindBypass), newExcept(s, engine.KindPermit), newExcept(s, engine.KindRelay),
+		newException(s), newManaged(s), newPolicy(s), newSources(s), newConfig(s), newVersion(s))
 	return root
 }
 

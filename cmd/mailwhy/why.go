@@ -12,8 +12,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
+	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
+	"mailwhy/index"
 )
 
 type whyFlags struct {
@@ -41,23 +44,46 @@ func newWhy(s *session) *cobra.Command {
 	return c
 }
 
-func (s *session) why(_ *cobra.Command, f whyFlags, args []string) error {
-	if f.policy == "" {
-		return errors.New("name a policy file with --policy")
-	}
-	set, err := loadPolicy(f.policy)
-	if err != nil {
-		return err
-	}
+func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 	now := s.now()
 	at, err := parseAt(f.at, now)
 	if err != nil {
 		return err
 	}
+	if f.policy == "" || len(args) > 0 {
+		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			set := a.Set()
+			if f.policy != "" {
+				if set, err = loadPolicy(s.path(f.policy)); err != nil {
+					return err
+				}
+			}
+			return s.whyIn(c, set, a, f, args, at, now)
+		})
+	}
+	set, err := loadPolicy(s.path(f.policy))
+	if err != nil {
+		return err
+	}
+	return s.whyIn(c, set, nil, f, args, at, now)
+}
+
+// whyIn answers for the messages the flags name; a is nil without an index.
+func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlags, args []string, at, now time.Time) error {
+	if len(args) == 1 {
+		m, err := a.Index.Get(c.Context(), args[0])
+		if errors.Is(err, index.ErrNotFound) {
+			return notFound(args[0])
+		}
+		if err != nil {
+			return err
+		}
+		return s.printTrace(s.stdout, set, &m, f, at, now)
+	}
 	if f.messages != "" {
 		return s.whyMessages(set, f, at, now)
 	}
-	if len(args) > 0 || f.to == "" || (f.from == "" && f.headerFrom == "") {
+	if f.to == "" || (f.from == "" && f.headerFrom == "") {
 		return errors.New("name a message: --from A --to B, or --messages FILE")
 	}
 	m := mail.Message{EnvelopeFrom: mail.Path(f.from), Recipient: mail.Path(f.to), HeaderFrom: mail.Path(f.headerFrom), Client: mail.Client{IP: f.ip}}
@@ -83,7 +109,7 @@ func parseAt(text string, now time.Time) (time.Time, error) {
 func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) error {
 	in, name := s.stdin, "standard input"
 	if f.messages != "-" {
-		file, err := os.Open(f.messages)
+		file, err := os.Open(s.path(f.messages))
 		if err != nil {
 			return fmt.Errorf("read messages: %w", err)
 		}

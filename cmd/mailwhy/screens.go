@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"mailwhy/cmd/internal/app"
+	"mailwhy/cmd/internal/config"
+	"mailwhy/engine/exception"
+	"mailwhy/tui"
+)
+
+// screens shows the terminal program over the configured sources.
+func (s *session) screens(ctx context.Context) error {
+	if !s.onTerminal() {
+		return errors.New("the screens need a terminal: see `mailwhy --help` for the commands")
+	}
+	c, err := s.configuration()
+	if err != nil {
+		return err
+	}
+	return s.show(ctx, c)
+}
+
+func (s *session) onTerminal() bool {
+	for _, stream := range []any{s.stdin, s.stdout} {
+		f, ok := stream.(*os.File)
+		if !ok {
+			return false
+		}
+		if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// show owns the data folder while the screens are up. The folder is opened
+// after the first frame, so that a large index does not keep anybody waiting.
+func (s *session) show(ctx context.Context, c config.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	owned := make(chan error, 1)
+	started := false
+	var a *app.App
+	open := func(context.Context) (tui.Services, error) {
+		var err error
+		if a, err = app.Open(c); err != nil {
+			return tui.Services{}, err
+		}
+		started = true
+		go func() { owned <- own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+		return a.Services(a.Actor(uint32(os.Getuid()))), nil
+	}
+	user := exception.Actor{Name: os.Getenv("USER")}
+	err := tui.Run(ctx, tui.Options{Open: open, Now: s.now, Location: c.Location(), Environ: os.Environ(), User: user, Dark: c.Theme == "dark", ASCII: c.ASCII}, s.stdin, s.stdout)
+	cancel()
+	if started {
+		err = errors.Join(err, <-owned, a.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("screens: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"mailwhy/cmd/internal/app"
+	"mailwhy/engine/exception"
+	"mailwhy/engine/mail"
+	"mailwhy/index"
+)
+
+func newSearch(s *session) *cobra.Command {
+	var limit int
+	c := s.addJSON(&cobra.Command{
+		Use:   "search [--] QUERY",
+		Short: "find messages, newest first",
+		RunE: func(c *cobra.Command, args []string) error {
+			if limit < 1 {
+				return errors.New("--limit must be at least 1")
+			}
+			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+				return s.search(c.Context(), a, strings.Join(args, " "), limit)
+			})
+		},
+	})
+	c.Flags().IntVar(&limit, "limit", 50, "most messages to print")
+	return c
+}
+
+// searchSummary ends `search --json`.
+type searchSummary struct {
+	Total int       `json:"total"`
+	Shown int       `json:"shown"`
+	AsOf  time.Time `json:"as_of"`
+}
+
+func (s *session) search(ctx context.Context, a *app.App, line string, limit int) error {
+	now := a.Now()
+	q, err := index.ParseQuery(line, now, a.Config.Location())
+	if err != nil {
+		return err
+	}
+	w, flush := s.buffered()
+	shown, after := 0, index.Cursor("")
+	for shown < limit {
+		p, err := a.Index.Page(ctx, q, after, min(limit-shown, 500))
+		if err != nil {
+			return errors.Join(flush(), err)
+		}
+		for i := range p.Rows {
+			if err := s.printMessage(w, &p.Rows[i]); err != nil {
+				return err
+			}
+		}
+		shown += len(p.Rows)
+		if after = p.Next; after == "" {
+			break
+		}
+	}
+	total, err := a.Index.Count(ctx, q)
+	if err != nil {
+		return errors.Join(flush(), err)
+	}
+	if s.json {
+		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now})
+	} else {
+		err = summarise(w, q, total, shown)
+	}
+	if err := errors.Join(err, flush()); err != nil {
+		return err
+	}
+	if shown == 0 {
+		return errNothing
+	}
+	return nil
+}
+
+func summarise(w io.Writer, q index.Query, t index.Total, shown int) error {
+	text := fmt.Sprintf("%d of %d that match, %d in the index", shown, t.Count, t.Of)
+	if q.SinceDefault {
+		text += "; of the last 7 days (since:all for more)"
+	}
+	if t.Count == 0 && t.Older > 0 {
+		text += fmt.Sprintf("; %d older ones match", t.Older)
+	}
+	_, err := fmt.Fprintln(w, text)
+	return err
+}
+
+func newShow(s *session) *cobra.Command {
+	return s.addJSON(&cobra.Command{
+		Use:   "show ID",
+		Short: "one message with its evidence",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+				m, err := a.Index.Get(c.Context(), args[0])
+				if errors.Is(err, index.ErrNotFound) {
+					return notFound(args[0])
+				}
+				if err != nil {
+					return err
+				}
+				if s.json {
+					return s.printJSON(s.stdout, m)
+				}
+				_, err = io.WriteString(s.stdout, plain(messageText(&m)))
+				return err
+			})
+		},
+	})
+}
+
+// notFound is a sentence with status 1.
+func notFound(id string) error { return missingError{id} }
+
+type missingError struct{ id string }
+
+func (e missingError) Error() string {
+	return fmt.Sprintf("no message has the id %q: `mailwhy search --json` prints ids", e.id)
+}
+
+func (e missingError) Is(target error) bool { return target == errNothing }
+
+func messageText(m *mail.Message) string {
+	var b strings.Builder
+	for _, row := range [][2]string{
+		{"id", m.ID}, {"time", m.Time.UTC().Format(time.RFC3339)}, {"outcome", string(m.Outcome) + " at " + string(m.Phase)},
+		{"from", string(m.EnvelopeFrom)}, {"header from", string(m.HeaderFrom)}, {"to", string(m.Recipient)}, {"subject", m.Subject},
+		{"client", strings.Join(strings.Fields(m.Client.Name+" "+m.Client.IP+" "+m.Client.Helo), " ")},
+		{"reply", strings.TrimPrefix(strings.Join(strings.Fields(fmt.Sprint(m.Reply.Code)+" "+m.Reply.Enhanced+" "+m.Reply.Text), " "), "0 ")},
+		{"reported", strings.Join(strings.Fields(m.Reported.Type+" "+m.Reported.Rule+" "+m.Reported.Detail), " ")},
+		{"message id", m.MessageID}, {"queue id", m.QueueID}, {"attempts", fmt.Sprint(m.Attempts)},
+	} {
+		if row[1] != "" {
+			fmt.Fprintf(&b, "%-12s %s\n", row[0], strings.ReplaceAll(row[1], "\n", " "))
+		}
+	}
+	for _, e := range m.Evidence {
+		fmt.Fprintf(&b, "%s +%d\n  %s\n", e.File, e.Offset, strings.ReplaceAll(e.Text, "\n", " "))
+	}
+	return b.String()
+}

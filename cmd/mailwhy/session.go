@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"mailwhy/cmd/internal/app"
+	"mailwhy/cmd/internal/config"
+	"mailwhy/engine/exception"
+	"mailwhy/index"
+)
+
+// forwarded is the exit status of a command that the owner of the data folder
+// ran for us.
+type forwarded int
+
+func (f forwarded) Error() string { return fmt.Sprintf("exit status %d", int(f)) }
+
+// config reads the configuration with the flags applied.
+func (s *session) configuration() (config.Config, error) {
+	c, err := config.Load(s.configPath, os.Getenv)
+	if err != nil {
+		return c, err
+	}
+	if s.data != "" {
+		c.Data = s.data
+	}
+	if c.Data, err = filepath.Abs(c.Data); err != nil {
+		return c, fmt.Errorf("find data folder: %w", err)
+	}
+	if c.Policy != "" {
+		if c.Policy, err = filepath.Abs(c.Policy); err != nil {
+			return c, fmt.Errorf("find policy file: %w", err)
+		}
+	}
+	return c, nil
+}
+
+// withApp runs do on the open data folder: in the owner's process on the
+// owner's, alone on one opened for this command, else through the owner.
+func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor) error) error {
+	if s.app != nil {
+		return do(s.app, s.app.Actor(s.peer.UID))
+	}
+	c, err := s.configuration()
+	if err != nil {
+		return err
+	}
+	a, err := app.Open(c)
+	var held *index.HeldError
+	if errors.As(err, &held) {
+		return s.forward(ctx, held)
+	}
+	if err != nil {
+		return err
+	}
+	err = do(a, a.Actor(uint32(os.Getuid())))
+	if closeErr := a.Close(); closeErr != nil && err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// forward asks the owner to run this command line.
+func (s *session) forward(ctx context.Context, held *index.HeldError) error {
+	if held.Socket == "" {
+		return held
+	}
+	var stdin []byte
+	if slices.Contains(s.args, "-") {
+		var err error
+		if stdin, err = io.ReadAll(s.stdin); err != nil {
+			return fmt.Errorf("read standard input: %w", err)
+		}
+	}
+	status, err := app.Forward(ctx, held.Socket, s.args, stdin, s.stdout, s.stderr)
+	if err != nil {
+		return fmt.Errorf("%w and does not answer (%v): end it, or name another folder with --data", held, err)
+	}
+	return forwarded(status)
+}
+
+// path resolves a file name against the caller's working folder.
+func (s *session) path(name string) string {
+	if s.peer.Dir != "" && !filepath.IsAbs(name) && name != "-" {
+		return filepath.Join(s.peer.Dir, name)
+	}
+	return name
+}
+
+// runFor runs a command line of another process in the owner's.
+func runFor(a *app.App) app.Runner {
+	return func(ctx context.Context, peer app.Peer, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+		return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: a, peer: peer}, args)
+	}
+}
+
+// own opens the data folder and keeps it: it follows the logs and serves the
+// socket until ctx ends or screen returns.
+func own(ctx context.Context, a *app.App, screen func(context.Context) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	failures := make(chan error, 2)
+	go func() { failures <- a.Run(ctx) }()
+	go func() { failures <- a.Serve(ctx, runFor(a)) }()
+	err := screen(ctx)
+	cancel()
+	return errors.Join(err, <-failures, <-failures)
+}
+
+func (s *session) addData(c *cobra.Command) {
+	c.PersistentFlags().StringVar(&s.configPath, "config", "", "configuration file")
+	c.PersistentFlags().StringVar(&s.data, "data", "", "data folder")
+}

@@ -114,6 +114,9 @@ func mimeDirectionOf(s string) mail.Direction {
 	return ""
 }
 
+// maxListed is the most recipients that are read of one event.
+const maxListed = 1000
+
 // mimeRecipients splits the recipients of an event at commas and semicolons
 // outside of quotes; a JSON array of strings is such a list too. An event
 // without recipient has none.
@@ -124,7 +127,7 @@ func mimeRecipients(b []byte) []mail.Path {
 	}
 	var list []mail.Path
 	quoted, start := false, 0
-	for i := 0; i <= len(s); i++ {
+	for i := 0; i <= len(s) && len(list) < maxListed; i++ {
 		if i < len(s) && s[i] == '"' {
 			quoted = !quoted
 		}

@@ -1,14 +1,21 @@
 package logparse
 
 import (
+	"strconv"
+	"strings"
+
 	"mailwhy/engine/mail"
 )
+
+// maxRecipients is more than one message has: the vendor takes 100. Logs whose
+// ids were masked would otherwise make one message of all.
+const maxRecipients = 200
 
 // transaction returns the event's message, a new one when it is not open. An
 // id that is heard again long after is another message's.
 func (f *mimecast) transaction(l *mimeLine, e *mimeEvent) *transaction {
 	key := f.key(l, e)
-	if t := f.p.open.get(key); t != nil && (l.ms == 0 || t.born == 0 || max(l.ms-t.born, t.born-l.ms) <= transactionAge) {
+	if t := f.p.open.get(key); t != nil && len(t.records) < maxRecipients && (l.ms == 0 || t.born == 0 || max(l.ms-t.born, t.born-l.ms) <= transactionAge) {
 		return t
 	}
 	born := l.ms
@@ -133,20 +140,17 @@ func (r *record) tells(line []byte) bool {
 // ordinal numbers the messages that one event makes; those of a second event
 // on the same line start at 1000.
 func ordinal(t *transaction, l *mimeLine) int {
-	n := 1000 * l.object
-	for t.hasID(messageID(l.ms, l.s.source.ID, l.offset, n)) {
-		n++
-	}
-	return n
-}
-
-func (t *transaction) hasID(id string) bool {
+	first := 1000 * l.object
+	line := strings.TrimSuffix(messageID(l.ms, l.s.source.ID, l.offset, 0), "000")
+	next := first
 	for _, r := range t.records {
-		if r.ID == id {
-			return true
+		if number, ok := strings.CutPrefix(r.ID, line); ok {
+			if n, err := strconv.Atoi(number); err == nil && n >= next && n < first+1000 {
+				next = n + 1
+			}
 		}
 	}
-	return false
+	return next
 }
 
 // decide sets what became of a recipient, unless something newer is known. What

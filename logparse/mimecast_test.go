@@ -237,3 +237,20 @@ func TestMimecastSameIDLater(t *testing.T) {
 		}
 	}
 }
+
+// TestMimecastMaskedIDs reads logs that no gateway writes: one id for all, a
+// thousand recipients on a line. Each recipient is found, in reasonable time.
+func TestMimecastMaskedIDs(t *testing.T) {
+	var log, list strings.Builder
+	for i := range 5000 {
+		fmt.Fprintf(&log, "datetime=2026-11-22T13:44:46+0200|aCode=masked|Sender=a@b.example|Rcpt=user%d@corp.example|Act=Rej|RejCode=550\n", i)
+	}
+	for i := range maxListed {
+		fmt.Fprintf(&list, "user%d@corp.example,", i)
+	}
+	fmt.Fprintf(&log, "datetime=2026-11-22T13:44:46+0200|aCode=list|Sender=a@b.example|Act=Rej|RejCode=550|Rcpt=%s\n", list.String())
+	messages, _ := parse(Options{}, Source{ID: "s", Name: "siem.log"}, []byte(log.String()))
+	if len(messages) != 5000+maxListed {
+		t.Errorf("%d messages, want %d", len(messages), 5000+maxListed)
+	}
+}

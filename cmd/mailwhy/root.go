@@ -50,6 +50,9 @@ func runCommand(ctx context.Context, s *session, args []string) int {
 	case err == nil:
 		return exitFound
 	case errors.Is(err, errNothing):
+		if err != errNothing {
+			fmt.Fprintln(s.stderr, plain(err.Error()))
+		}
 		return exitNothing
 	}
 	var elsewhere forwarded

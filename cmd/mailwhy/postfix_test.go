@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net"
+	"net/textproto"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mailwhy/engine/mail"
+)
+
+var withPostfix = flag.Bool("postfix", false, "run a private Postfix on loopback (root; see .ci/run for the network namespace)")
+
+// TestRealPostfix talks SMTP to a real Postfix and compares every dialogue with
+// what `parse` reads from the log that Postfix wrote about it.
+func TestRealPostfix(t *testing.T) {
+	if !*withPostfix {
+		t.Skip("needs -postfix: a private Postfix inside a network namespace")
+	}
+	server := startPostfix(t)
+	for _, d := range dialogues {
+		t.Run(d.name, func(t *testing.T) { server.check(t, d) })
+	}
+}
+
+// dialogue is one message tried over SMTP and what mailwhy must say about it.
+type dialogue struct {
+	name     string
+	helo     string
+	from, to string
+	subject  string
+
+	outcome  mail.Outcome
+	phase    mail.Phase
+	reported string // reported.type
+	later    bool   // Postfix takes the message and fails it after the dialogue
+}
+
+var dialogues = []dialogue{
+	{name: "sender access map", from: "blocked@vendor.test", to: "pat@example.test", outcome: mail.Rejected, phase: mail.PhaseRcpt, reported: "Sender address rejected"},
+	{name: "sender under review", from: "x@slow.test", to: "pat@example.test", outcome: mail.Deferred, phase: mail.PhaseRcpt, reported: "Sender address rejected"},
+	{name: "unknown recipient", from: "ann@vendor.test", to: "nobody@example.test", outcome: mail.Rejected, phase: mail.PhaseRcpt, reported: "Recipient address rejected"},
+	{name: "relay denied", from: "ann@vendor.test", to: "someone@external.test", outcome: mail.Rejected, phase: mail.PhaseRcpt, reported: "Relay access denied"},
+	{name: "helo access map", helo: "bad-helo.test", from: "ann@vendor.test", to: "pat@example.test", outcome: mail.Rejected, phase: mail.PhaseRcpt, reported: "Helo command rejected"},
+	{name: "null sender to unknown", from: "", to: "nobody@example.test", outcome: mail.Rejected, phase: mail.PhaseRcpt, reported: "Recipient address rejected"},
+	{name: "header check", from: "ann@vendor.test", to: "pat@example.test", subject: "cheap pills now", outcome: mail.Rejected, phase: mail.PhaseEndOfData},
+	{name: "next hop refuses connection", from: "ann@vendor.test", to: "u@refused.test", outcome: mail.Deferred, phase: mail.PhaseDelivery, later: true},
+	{name: "next hop refuses recipient", from: "ann@vendor.test", to: "gone@bounce.test", outcome: mail.Bounced, phase: mail.PhaseDelivery, later: true},
+	{name: "next hop says try later", from: "ann@vendor.test", to: "full@tempfail.test", outcome: mail.Deferred, phase: mail.PhaseDelivery, later: true},
+}
+
+func (p *postfix) check(t *testing.T, d dialogue) {
+	from := fmt.Sprintf("%d.%s", time.Now().UnixNano(), d.from) // one of a kind, so the log is searched for it alone
+	if d.from == "" || strings.Contains(d.from, "blocked") {
+		from = d.from
+	}
+	reply := p.send(t, d, from)
+	if d.later == (reply.Code >= 400) {
+		t.Fatalf("postfix answered %+v", reply)
+	}
+	m := p.waitFor(t, d, from)
+	if m.Outcome != d.outcome || m.Phase != d.phase || (d.reported != "" && m.Reported.Type != d.reported) {
+		t.Errorf("outcome %s phase %s reported %q, want %s %s %q\n%+v", m.Outcome, m.Phase, m.Reported.Type, d.outcome, d.phase, d.reported, m)
+	}
+	if !d.later && d.phase == mail.PhaseRcpt && (m.Reply.Code != reply.Code || m.Reply.Enhanced != reply.Enhanced || !strings.Contains(reply.Text, m.Reply.Text)) {
+		t.Errorf("the log gives %+v, the dialogue was %+v", m.Reply, reply)
+	}
+	if m.Client.IP != "127.0.0.1" && m.Client.IP != "" {
+		t.Errorf("client %+v", m.Client)
+	}
+}
+
+// waitFor parses the log until it tells of the dialogue.
+func (p *postfix) waitFor(t *testing.T, d dialogue, from string) mail.Message {
+	t.Helper()
+	want := mail.Path(from)
+	if from == "" {
+		want = mail.NullPath
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	var out bytes.Buffer
+	for time.Now().Before(deadline) {
+		out.Reset()
+		var errs bytes.Buffer
+		run(t.Context(), []string{"parse", "--json", p.log}, strings.NewReader(""), &out, &errs)
+		for dec := json.NewDecoder(bytes.NewReader(out.Bytes())); dec.More(); {
+			var m mail.Message
+			if err := dec.Decode(&m); err != nil {
+				t.Fatal(err)
+			}
+			if m.EnvelopeFrom == want && m.Recipient == mail.Path(d.to) {
+				return m
+			}
+		}
+		p.waitForGrowth(t, deadline)
+	}
+	log, _ := os.ReadFile(p.log)
+	t.Fatalf("no message from %s to %s in\n%s\nparse says\n%s", want, d.to, log, out.String())
+	return mail.Message{}
+}
+
+// waitForGrowth returns when the log is longer than it was, or at the deadline.
+func (p *postfix) waitForGrowth(t *testing.T, deadline time.Time) {
+	t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		info, err := os.Stat(p.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info.Size() != p.size || time.Now().After(deadline) {
+			p.size = info.Size()
+			return
+		}
+	}
+}
+
+// send holds one SMTP dialogue and returns the first refusal, or the last reply.
+func (p *postfix) send(t *testing.T, d dialogue, from string) mail.Reply {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", p.addr, 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	text := textproto.NewConn(conn)
+	helo := d.helo
+	if helo == "" {
+		helo = "mail.vendor.test"
+	}
+	if _, _, err := text.ReadResponse(220); err != nil {
+		t.Fatal(err)
+	}
+	body := "Subject: " + d.subject + "\r\n\r\nhello\r\n."
+	var last mail.Reply
+	for _, command := range []string{"HELO " + helo, "MAIL FROM:<" + from + ">", "RCPT TO:<" + d.to + ">", "DATA", body} {
+		if err := text.PrintfLine("%s", command); err != nil {
+			t.Fatal(err)
+		}
+		code, message, err := text.ReadResponse(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = mail.Reply{Code: code, Text: message}
+		if class, rest, ok := strings.Cut(message, " "); ok && strings.Count(class, ".") == 2 {
+			last.Enhanced, last.Text = class, rest
+		}
+		if code >= 400 {
+			break
+		}
+	}
+	return last
+}
+
+type postfix struct {
+	addr, log string
+	size      int64
+}
+
+// startPostfix runs a Postfix of our own: its configuration, queue and log in a
+// temporary folder, every next hop a sink of the test, bound to loopback only.
+func startPostfix(t *testing.T) *postfix {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mailwhy-postfix")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	p := &postfix{addr: "127.0.0.1:" + freePort(t), log: filepath.Join(dir, "log", "maillog")}
+	for _, sub := range []string{"etc", "spool", "data", "log"} {
+		must(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
+	}
+	must(t, os.Chmod(dir, 0o755))
+	command(t, "chown", "postfix", filepath.Join(dir, "data"))
+	for _, name := range []string{"postfix-files", "dynamicmaps.cf"} {
+		data, err := os.ReadFile(filepath.Join("/etc/postfix", name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, "etc", name), data, 0o644))
+	}
+	port := strings.TrimPrefix(p.addr, "127.0.0.1:")
+	replace := strings.NewReplacer("@DIR@", dir, "@PORT@", port,
+		"@BOUNCE@", sink(t, "550 5.1.1 User unknown"), "@TEMPFAIL@", sink(t, "452 4.2.2 Mailbox full"),
+		"@CLOSED@", freePort(t), "@SINK@", sink(t, "250 2.1.5 Ok"))
+	for _, name := range []string{"main.cf", "master.cf", "sender_access", "helo_access", "header_checks", "recipients", "transport"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "postfix", name))
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, "etc", name), []byte(replace.Replace(string(data))), 0o644))
+	}
+	must(t, os.WriteFile(p.log, nil, 0o644))
+	config := filepath.Join(dir, "etc")
+	command(t, "postfix", "-c", config, "start")
+	t.Cleanup(func() { _ = exec.Command("postfix", "-c", config, "stop").Run() })
+	deadline := time.Now().Add(15 * time.Second)
+	for {
+		conn, err := net.DialTimeout("tcp", p.addr, time.Second)
+		if err == nil {
+			conn.Close()
+			return p
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("postfix does not answer: %v", err)
+		}
+		p.waitForGrowth(t, time.Now().Add(100*time.Millisecond))
+	}
+}
+
+// sink is a next hop that answers RCPT with the given reply; it returns its port.
+func sink(t *testing.T, rcpt string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go serveSink(conn, rcpt)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+func serveSink(conn net.Conn, rcpt string) {
+	defer conn.Close()
+	say := func(line string) { fmt.Fprintf(conn, "%s\r\n", line) }
+	say("220 sink.test ESMTP")
+	data := false
+	for lines := bufio.NewScanner(conn); lines.Scan(); {
+		verb, _, _ := strings.Cut(strings.ToUpper(lines.Text()), " ")
+		switch {
+		case data:
+			if lines.Text() == "." {
+				data = false
+				say("250 2.0.0 Ok")
+			}
+		case verb == "RCPT":
+			say(rcpt)
+		case verb == "DATA":
+			data = true
+			say("354 go on")
+		case verb == "QUIT":
+			say("221 2.0.0 Bye")
+			return
+		default:
+			say("250 Ok")
+		}
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer listener.Close()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	return port
+}
+
+func command(t *testing.T, name string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -78,8 +78,7 @@ type loader struct {
 	name     string
 	file     *file
 	problems []Problem
-	ids      map[string]int       // line of each policy id
-	groups   map[string]yaml.Node // by name, for references
+	ids      map[string]int // line of each policy id
 }
 
 func (l *loader) problem(n *yaml.Node, format string, args ...any) {

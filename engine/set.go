@@ -27,20 +27,19 @@ type Set struct {
 
 // file is what the policy file says, before it is compiled.
 type file struct {
-	internal     map[string]bool
-	outbound     []netip.Prefix
-	freeMail     map[string]bool
-	groups       map[string][]string
-	policies     map[Section][]Policy
-	spfDomains   map[string][]string // by policy id
-	managed      []ManagedEntry
-	autoAllow    []autoAllow
-	attributes   []attribute
-	known        known
-	defaults     defaults
-	engine       Assumptions
-	loadedHash   string
-	greylistOpen bool
+	internal   map[string]bool
+	outbound   []netip.Prefix
+	freeMail   map[string]bool
+	groups     map[string][]string
+	policies   map[Section][]Policy
+	spfDomains map[string][]string // by policy id
+	managed    []ManagedEntry
+	autoAllow  []autoAllow
+	attributes []attribute
+	known      known
+	defaults   defaults
+	engine     Assumptions
+	loadedHash string
 }
 
 type autoAllow struct {

@@ -34,7 +34,6 @@ type world struct {
 	sources  []SourceStatus
 	asked    []string // query texts of Page
 	refuse   string   // a guard's no
-	hold     chan struct{}
 	page     func(ctx context.Context, q index.Query) error
 
 	armed atomic.Int32

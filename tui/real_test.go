@@ -3,7 +3,6 @@ package tui
 import (
 	"context"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +31,6 @@ type real struct {
 	service *exception.Service
 	actor   exception.Actor
 
-	mu      sync.Mutex
 	changed chan struct{}
 }
 

@@ -1,0 +1,33 @@
+package mail
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+)
+
+// timeForm is RFC 3339 in UTC with milliseconds, always three digits, so that
+// the texts of two times order as the times do.
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// MarshalJSON writes times in UTC with milliseconds and leaves absent facts out.
+func (m Message) MarshalJSON() ([]byte, error) {
+	type plain Message
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // "<>" is for people to read; who embeds it in HTML escapes it there
+	err := encoder.Encode(struct {
+		ID   string `json:"id,omitempty"`
+		Time string `json:"time,omitempty"`
+		Last string `json:"last,omitempty"`
+		plain
+	}{m.ID, timeText(m.Time), timeText(m.Last), plain(m)})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+func timeText(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(timeForm)
+}

@@ -104,6 +104,15 @@ func (p *Parser) format(name string) format {
 	return nil
 }
 
+// Formats are the names that Source.Format may have.
+func Formats() []string {
+	var names []string
+	for _, f := range NewParser(Options{}).formats {
+		names = append(names, f.name())
+	}
+	return names
+}
+
 // Drain calls emit with each message made or changed since the last Drain, in
 // its newest state, and forgets that they changed.
 func (p *Parser) Drain(emit func(mail.Message)) {

@@ -27,7 +27,7 @@ func newConfig(s *session) *cobra.Command {
 				return err
 			}
 			if conf.Policy != "" {
-				if _, err := loadPolicy(conf.Policy); err != nil {
+				if _, err := s.loadPolicy(conf.Policy); err != nil {
 					return err
 				}
 			}

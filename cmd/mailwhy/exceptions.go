@@ -149,7 +149,7 @@ func newException(s *session) *cobra.Command {
 		return s.onException(c, args, func(a *app.App, _ exception.Actor, id int) (exception.Exception, error) {
 			e, ok := a.Exceptions.Get(id)
 			if !ok {
-				return e, fmt.Errorf("exception %d: %w", id, exception.ErrNoException)
+				return e, missingError{fmt.Sprintf("no exception has the number %d: `mailwhy exception list` prints them", id)}
 			}
 			return e, nil
 		})
@@ -218,6 +218,9 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 	}
 	return s.withApp(c.Context(), func(a *app.App, actor exception.Actor) error {
 		e, err := do(a, actor, id)
+		if errors.Is(err, exception.ErrNoException) {
+			return missingError{err.Error()}
+		}
 		if err != nil {
 			return err
 		}
@@ -232,7 +235,10 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 func (s *session) verifyJournal(args []string) error {
 	path := ""
 	if len(args) == 1 {
-		path = s.path(args[0])
+		var err error
+		if path, err = s.path(args[0]); err != nil {
+			return err
+		}
 	} else {
 		c, err := s.configuration()
 		if err != nil {

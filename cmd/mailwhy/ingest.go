@@ -21,7 +21,11 @@ func newIngest(s *session) *cobra.Command {
 				if len(args) > 0 {
 					sources = nil
 					for _, name := range args {
-						sources = append(sources, s.path(name))
+						path, err := s.path(name)
+						if err != nil {
+							return err
+						}
+						sources = append(sources, path)
 					}
 				}
 				if len(sources) == 0 {
@@ -47,6 +51,9 @@ func newSources(s *session) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+				for _, t := range a.Troubles() {
+					fmt.Fprintf(s.stderr, "%s: %s\n", plain(t.Path), plain(t.Sentence))
+				}
 				status := a.Sources()
 				if status == nil {
 					for _, path := range a.Config.Sources {

@@ -5,11 +5,13 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"mailwhy/engine/mail"
 	"mailwhy/logparse"
+	"mailwhy/tui/cell"
 )
 
 func newParse(s *session) *cobra.Command {
@@ -42,10 +44,17 @@ type parseStats struct {
 // parse reads the files as one story and prints the messages by id, which is
 // the order of their first failing lines.
 func (s *session) parse(c *cobra.Command, args []string, format string, withStats, all bool) error {
+	if known := logparse.Formats(); format != "" && !slices.Contains(known, format) {
+		return fmt.Errorf("--format %s is not known: it is one of %s", format, strings.Join(known, ", "))
+	}
 	parser := logparse.NewParser(logparse.Options{All: all})
 	counts := parseStats{ByOutcome: map[string]int{}, ByFormat: map[string]int{}}
 	messages := map[string]mail.Message{}
-	for _, name := range args {
+	files, err := expand(args)
+	if err != nil {
+		return err
+	}
+	for _, name := range files {
 		stats, err := readLog(c.Context(), s, parser, name, format)
 		if err != nil {
 			return err
@@ -76,19 +85,14 @@ func (s *session) parse(c *cobra.Command, args []string, format string, withStat
 	if err := flush(); err != nil {
 		return err
 	}
-	if counts.Messages == 0 {
+	if counts.Messages == 0 && !withStats {
 		return errNothing
 	}
 	return nil
 }
 
 func (s *session) printStats(w io.Writer, counts parseStats) error {
-	if s.json {
-		return s.printJSON(w, counts)
-	}
-	_, err := fmt.Fprintf(w, "files %d, lines %d, messages %d, lines that look like failures and were not understood %d\nby outcome %v\nby format %v\n",
-		counts.Files, counts.Lines, counts.Messages, counts.UnrecognisedFailing, counts.ByOutcome, counts.ByFormat)
-	return err
+	return s.printJSON(w, counts)
 }
 
 // printMessage prints one message as a line.
@@ -100,7 +104,7 @@ func (s *session) printMessage(w io.Writer, m *mail.Message) error {
 	if m.Reply.Code != 0 {
 		code = fmt.Sprint(m.Reply.Code)
 	}
-	_, err := io.WriteString(w, plain(fmt.Sprintf("%s  %-9s  %-30s  %-30s  %3s %-5s  %s  %s",
+	_, err := io.WriteString(w, cell.Clean(fmt.Sprintf("%s  %-9s  %-30s  %-30s  %3s %-5s  %s  %s",
 		m.Time.UTC().Format("2006-01-02 15:04:05"), m.Outcome, m.EnvelopeFrom, m.Recipient, code, m.Reply.Enhanced, or(m.Reported.Type, m.Reply.Text), m.ID))+"\n")
 	return err
 }

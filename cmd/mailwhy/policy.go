@@ -21,7 +21,7 @@ func newPolicy(s *session) *cobra.Command {
 		Short: "read a policy file and name every mistake with its line",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			set, err := loadPolicy(s.path(args[0]))
+			set, err := s.loadPolicy(args[0])
 			if err != nil {
 				return err
 			}
@@ -51,7 +51,7 @@ func newPolicy(s *session) *cobra.Command {
 					return s.printPolicies([]engine.Policy{p})
 				}
 			}
-			return fmt.Errorf("no policy has the id %q", args[0])
+			return missingError{fmt.Sprintf("no policy has the id %q: `mailwhy policy list` prints them", args[0])}
 		})
 	}})
 	show.Flags().BoolVar(&withEngine, "engine", false, "the inferred tables in force")
@@ -121,10 +121,14 @@ func (s *session) printEngine(a engine.Assumptions) error {
 }
 
 // loadPolicy reads a policy file; the error is the sentence to show.
-func loadPolicy(path string) (*engine.Set, error) {
+func (s *session) loadPolicy(name string) (*engine.Set, error) {
+	path, err := s.path(name)
+	if err != nil {
+		return nil, err
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read policy file: %w", err)
 	}
-	return engine.Load(path, data)
+	return engine.Load(name, data)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"mailwhy/logparse"
 	"mailwhy/logparse/tail"
@@ -20,7 +22,11 @@ const mostFirstLine = 1 << 20
 func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, format string) (logparse.Stats, error) {
 	in, modified := io.NopCloser(s.stdin), s.now()
 	if name != "-" {
-		info, err := os.Stat(s.path(name))
+		path, err := s.path(name)
+		if err != nil {
+			return logparse.Stats{}, err
+		}
+		info, err := os.Stat(path)
 		if err != nil {
 			return logparse.Stats{}, fmt.Errorf("read log: %w", err)
 		}
@@ -28,7 +34,7 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 			return logparse.Stats{}, fmt.Errorf("read log: %s is a folder, name the files in it", name)
 		}
 		modified = info.ModTime()
-		if in, err = tail.Open(s.path(name)); err != nil {
+		if in, err = tail.Open(path); err != nil {
 			return logparse.Stats{}, fmt.Errorf("read log: %w", err)
 		}
 	}
@@ -64,3 +70,24 @@ func (p *parseSink) Chunk(_ context.Context, s tail.Source, offset int64, data [
 }
 
 func (p *parseSink) Idle(context.Context) error { return nil }
+
+// expand turns globs into the files they match, in the order of their names. A
+// name that is a file stands for itself, whatever signs are in it.
+func expand(names []string) ([]string, error) {
+	var files []string
+	for _, name := range names {
+		if _, err := os.Stat(name); err == nil || !strings.ContainsAny(name, "*?[") {
+			files = append(files, name)
+			continue
+		}
+		found, err := filepath.Glob(name)
+		if err != nil {
+			return nil, fmt.Errorf("read pattern %q: %w", name, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("no file matches %s", name)
+		}
+		files = append(files, found...)
+	}
+	return files, nil
+}

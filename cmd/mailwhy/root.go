@@ -2,12 +2,14 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -84,11 +86,37 @@ func (s *session) addJSON(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// printJSON writes one line of NDJSON.
+// printJSON writes one line of NDJSON, with the characters that could steer a
+// terminal escaped: JSON itself escapes only those below U+0020.
 func (s *session) printJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
 	encoder.SetEscapeHTML(false)
-	return encoder.Encode(v)
+	if err := encoder.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeControls(line.Bytes()))
+	return err
+}
+
+// escapeControls writes DEL, C1 and bidirectional controls as \u escapes. They
+// occur in strings alone, so the line says the same.
+func escapeControls(line []byte) []byte {
+	steers := func(r rune) bool {
+		return r >= 0x7f && r < 0xa0 || r == 0x061c || r >= 0x200b && r <= 0x200f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}
+	if bytes.IndexFunc(line, steers) < 0 {
+		return line
+	}
+	var out []byte
+	for _, r := range string(line) {
+		if steers(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out
 }
 
 // buffered returns a writer for many lines and the function that ends it.

@@ -14,6 +14,7 @@ import (
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
+	"mailwhy/tui/cell"
 )
 
 func newSearch(s *session) *cobra.Command {
@@ -119,13 +120,14 @@ func newShow(s *session) *cobra.Command {
 }
 
 // notFound is a sentence with status 1.
-func notFound(id string) error { return missingError{id} }
-
-type missingError struct{ id string }
-
-func (e missingError) Error() string {
-	return fmt.Sprintf("no message has the id %q: `mailwhy search --json` prints ids", e.id)
+func notFound(id string) error {
+	return missingError{fmt.Sprintf("no message has the id %q: `mailwhy search --json` prints ids", id)}
 }
+
+// missingError is the sentence of what was asked for by name and is not there.
+type missingError struct{ sentence string }
+
+func (e missingError) Error() string { return e.sentence }
 
 func (e missingError) Is(target error) bool { return target == errNothing }
 
@@ -140,11 +142,11 @@ func messageText(m *mail.Message) string {
 		{"message id", m.MessageID}, {"queue id", m.QueueID}, {"attempts", fmt.Sprint(m.Attempts)},
 	} {
 		if row[1] != "" {
-			fmt.Fprintf(&b, "%-12s %s\n", row[0], strings.ReplaceAll(row[1], "\n", " "))
+			fmt.Fprintf(&b, "%-12s %s\n", row[0], cell.Clean(row[1]))
 		}
 	}
 	for _, e := range m.Evidence {
-		fmt.Fprintf(&b, "%s +%d\n  %s\n", e.File, e.Offset, strings.ReplaceAll(e.Text, "\n", " "))
+		fmt.Fprintf(&b, "%s +%d\n  %s\n", cell.Clean(e.File), e.Offset, cell.Clean(e.Text))
 	}
 	return b.String()
 }

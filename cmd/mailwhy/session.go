@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -74,7 +75,7 @@ func (s *session) forward(ctx context.Context, held *index.HeldError) error {
 		return held
 	}
 	var stdin []byte
-	if slices.Contains(s.args, "-") {
+	if slices.ContainsFunc(s.args, func(arg string) bool { return arg == "-" || strings.HasSuffix(arg, "=-") }) {
 		var err error
 		if stdin, err = io.ReadAll(s.stdin); err != nil {
 			return fmt.Errorf("read standard input: %w", err)
@@ -87,12 +88,20 @@ func (s *session) forward(ctx context.Context, held *index.HeldError) error {
 	return forwarded(status)
 }
 
-// path resolves a file name against the caller's working folder.
-func (s *session) path(name string) string {
-	if s.peer.Dir != "" && !filepath.IsAbs(name) && name != "-" {
-		return filepath.Join(s.peer.Dir, name)
+// path resolves a file name against the caller's working folder. For another
+// user the owner of the data folder opens no files: it may read what they may
+// not.
+func (s *session) path(name string) (string, error) {
+	if s.app == nil || name == "-" {
+		return name, nil
 	}
-	return name
+	if uid := s.peer.UID; uid != uint32(os.Getuid()) && uid != 0 {
+		return "", fmt.Errorf("%s belongs to another user, who does not read %s for you", s.app.Config.Data, name)
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(s.peer.Dir, name)
+	}
+	return name, nil
 }
 
 // runFor runs a command line of another process in the owner's.

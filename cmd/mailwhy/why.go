@@ -17,6 +17,7 @@ import (
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
+	"mailwhy/tui/cell"
 )
 
 type whyFlags struct {
@@ -54,14 +55,14 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
 			set := a.Set()
 			if f.policy != "" {
-				if set, err = loadPolicy(s.path(f.policy)); err != nil {
+				if set, err = s.loadPolicy(f.policy); err != nil {
 					return err
 				}
 			}
 			return s.whyIn(c, set, a, f, args, at, now)
 		})
 	}
-	set, err := loadPolicy(s.path(f.policy))
+	set, err := s.loadPolicy(f.policy)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,11 @@ func parseAt(text string, now time.Time) (time.Time, error) {
 func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) error {
 	in, name := s.stdin, "standard input"
 	if f.messages != "-" {
-		file, err := os.Open(s.path(f.messages))
+		path, err := s.path(f.messages)
+		if err != nil {
+			return err
+		}
+		file, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("read messages: %w", err)
 		}
@@ -161,23 +166,23 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 // how it came about.
 func traceText(m *mail.Message, t engine.Trace) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s -> %s\n", or(string(m.EnvelopeFrom), string(m.HeaderFrom)), m.Recipient)
+	fmt.Fprintf(&b, "%s -> %s\n", cell.Clean(or(string(m.EnvelopeFrom), string(m.HeaderFrom))), cell.Clean(string(m.Recipient)))
 	fmt.Fprintf(&b, "verdict    %s\n", verdictText(t.Verdict))
 	if t.VerdictNow != nil {
 		fmt.Fprintf(&b, "now        %s\n", verdictText(*t.VerdictNow))
 	}
-	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, t.Agreement.Detail)
+	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, cell.Clean(t.Agreement.Detail))
 	for _, r := range t.Remedies {
 		works := "perhaps"
 		if r.Works != nil {
 			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
 		}
-		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, r.Scope, r.Because)
+		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
 	}
 	for _, step := range t.Steps {
-		fmt.Fprintf(&b, "%-7s %-18s %-5s %s\n", step.Outcome, step.Stage, step.Moment, step.Because)
+		fmt.Fprintf(&b, "%-7s %-18s %-5s %s\n", step.Outcome, step.Stage, step.Moment, cell.Clean(step.Because))
 		for _, p := range step.Policies {
-			fmt.Fprintf(&b, "        %s %q (%s, %s): %s\n", p.ID, p.Description, p.Option, p.Origin, p.Because)
+			fmt.Fprintf(&b, "        %s %q (%s, %s): %s\n", p.ID, p.Description, p.Option, p.Origin, cell.Clean(p.Because))
 		}
 	}
 	return b.String()
@@ -208,18 +213,7 @@ func or(a, b string) string {
 	return b
 }
 
-// plain takes control characters out of text that came from a log, so that
-// nothing of it can steer a terminal. Line ends stay.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t':
-			return ' '
-		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069, r >= 0x200b && r <= 0x200f, r == 0xfeff:
-			return '\ufffd'
-		}
-		return r
-	}, text)
-}
+// plain makes text of any number of lines safe to show: nothing in it can steer
+// a terminal. What came from a log goes through cell.Clean first, so that it
+// cannot end a line either.
+func plain(text string) string { return cell.CleanLines(text) }

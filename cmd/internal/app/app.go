@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -36,8 +37,10 @@ type App struct {
 	base    *engine.Set // of the policy file
 	set     *engine.Set // with the exceptions
 	problem string      // of the policy file's last edit; "" = well
-	changed chan struct{}
-	seen    fileMark
+
+	pumpProblem string // why the logs are not followed; "" = they are
+	changed     chan struct{}
+	seen        fileMark
 }
 
 // fileMark tells whether a file was written since.
@@ -80,13 +83,12 @@ func (a *App) Close() error {
 // loadPolicy reads the policy file; without one the set is empty.
 func (a *App) loadPolicy() error {
 	base := &engine.Set{}
-	mark := fileMark{}
+	mark := markOf(a.Config.Policy) // before reading: what is written meanwhile is seen at the next look
 	if a.Config.Policy != "" {
 		data, err := os.ReadFile(a.Config.Policy)
 		if err != nil {
 			return fmt.Errorf("read policy file: %w", err)
 		}
-		mark = markOf(a.Config.Policy)
 		if base, err = engine.Load(a.Config.Policy, data); err != nil {
 			return err
 		}
@@ -131,11 +133,30 @@ func (a *App) PolicyProblem() string {
 	return a.problem
 }
 
+// Trouble is one thing that keeps the program from its work.
+type Trouble struct{ Path, Sentence string }
+
+// Troubles are what a user must hear about besides the sources' own: a policy
+// file whose last edit was not taken in, logs that are not followed.
+func (a *App) Troubles() []Trouble {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	var list []Trouble
+	if a.problem != "" {
+		list = append(list, Trouble{a.Config.Policy, "not taken in, the policies before it stay in force: " + a.problem})
+	}
+	if a.pumpProblem != "" {
+		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
+	}
+	return list
+}
+
 // lookEvery is how often the policy file and the journal are looked at: an
 // edit is in force within a second.
 const lookEvery = 300 * time.Millisecond
 
-// Run follows the logs, the policy file and the journal until ctx ends.
+// Run follows the logs, the policy file and the journal until ctx ends. When
+// the logs cannot be followed any more the rest goes on, and Problems says so.
 func (a *App) Run(ctx context.Context) error {
 	pump, err := a.newPump(a.Config.Sources)
 	if err != nil {
@@ -151,7 +172,18 @@ func (a *App) Run(ctx context.Context) error {
 	for {
 		select {
 		case err := <-done:
-			return err
+			if ctx.Err() != nil || err == nil {
+				return err
+			}
+			a.mu.Lock()
+			a.pumpProblem = err.Error()
+			a.mu.Unlock()
+			done = nil // the error is kept; the end is that of ctx
+		case <-ctx.Done():
+			if done == nil {
+				return nil
+			}
+			return <-done
 		case <-tick.C:
 			a.look(ctx)
 		}

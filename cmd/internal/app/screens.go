@@ -83,6 +83,9 @@ type sources struct{ app *App }
 
 func (s sources) Sources() []tui.SourceStatus {
 	var list []tui.SourceStatus
+	for _, t := range s.app.Troubles() {
+		list = append(list, tui.SourceStatus{Path: t.Path, Problem: t.Sentence})
+	}
 	for _, st := range s.app.Sources() {
 		list = append(list, tui.SourceStatus{Path: st.Path, Format: st.Format, Lines: st.Lines, Behind: st.Behind, Lag: st.Lag, LastLine: st.LastLine,
 			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem})

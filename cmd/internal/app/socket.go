@@ -41,7 +41,12 @@ func (a *App) Serve(ctx context.Context, run Runner) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove old socket: %w", err)
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	near, done, err := nearSocket(path)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", near)
+	done()
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", path, err)
 	}
@@ -65,6 +70,19 @@ func (a *App) Serve(ctx context.Context, run Runner) error {
 			serveOne(ctx, conn.(*net.UnixConn), run)
 		})
 	}
+}
+
+// nearSocket names a socket in at most the 107 bytes that the kernel takes: one
+// in a deep folder by way of the open folder. done closes that folder again.
+func nearSocket(path string) (near string, done func(), err error) {
+	if len(path) <= 107 {
+		return path, func() {}, nil
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return "", nil, fmt.Errorf("open folder of the socket: %w", err)
+	}
+	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }, nil
 }
 
 func serveOne(ctx context.Context, conn *net.UnixConn, run Runner) {
@@ -133,7 +151,12 @@ func (f *frames) exit(status int) { _ = f.send(frameExit, []byte{byte(status)}) 
 // Forward runs a command line in the owner's process and returns its exit
 // status.
 func Forward(ctx context.Context, socket string, args []string, stdin []byte, stdout, stderr io.Writer) (int, error) {
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", socket)
+	near, done, err := nearSocket(socket)
+	if err != nil {
+		return 0, err
+	}
+	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", near)
+	done()
 	if err != nil {
 		return 0, fmt.Errorf("reach the owner: %w", err)
 	}

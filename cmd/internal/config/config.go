@@ -21,7 +21,7 @@ type Config struct {
 	Policy        string   `yaml:"policy"`         // the policy file; "" = none
 	Data          string   `yaml:"data"`           // the data folder
 	TimeZone      string   `yaml:"time_zone"`      // of the screens and of stamps without one
-	RetentionDays int      `yaml:"retention_days"` // 0 = for ever
+	RetentionDays int      `yaml:"retention_days"` // whole days; 0 = for ever, so that old logs handed in are not deleted again
 	All           bool     `yaml:"all"`            // index plain deliveries too
 	Theme         string   `yaml:"theme"`          // dark or light
 	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
@@ -33,7 +33,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", RetentionDays: 365, Theme: "dark"}
+	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark"}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -56,7 +56,10 @@ func Load(path string, env func(string) string) (Config, error) {
 		if err != nil {
 			return Config{}, fmt.Errorf("read configuration: %w", err)
 		}
-		return c, c.read(file, data)
+		if err := c.read(file, data); err != nil {
+			return Config{}, err
+		}
+		return c, nil
 	}
 	return c, nil
 }
@@ -69,7 +72,7 @@ func (c *Config) read(file string, data []byte) error {
 		first, _, _ := strings.Cut(text, "\n")
 		if rest, ok := strings.CutPrefix(first, "line "); ok {
 			if line, sentence, ok := strings.Cut(rest, ": "); ok {
-				return fmt.Errorf("%s:%s: %s", file, line, sentence)
+				return fmt.Errorf("%s:%s: %s", file, line, plainly(sentence))
 			}
 		}
 		return fmt.Errorf("%s:1: %s", file, first)
@@ -77,10 +80,30 @@ func (c *Config) read(file string, data []byte) error {
 	if _, err := time.LoadLocation(c.TimeZone); err != nil {
 		return fmt.Errorf("%s: time_zone %q is not known: write a name such as Europe/Zurich", file, c.TimeZone)
 	}
+	if c.RetentionDays < 0 {
+		return fmt.Errorf("%s: retention_days must not be negative: 0 keeps everything", file)
+	}
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
 	}
 	return nil
+}
+
+// plainly turns the decoder's words into a person's.
+func plainly(sentence string) string {
+	if key, ok := strings.CutPrefix(sentence, "field "); ok {
+		if key, _, ok := strings.Cut(key, " not found"); ok {
+			return fmt.Sprintf("unknown key %q", key)
+		}
+	}
+	if value, ok := strings.CutPrefix(sentence, "cannot unmarshal "); ok {
+		_, value, _ = strings.Cut(value, " ")
+		if value, kind, ok := strings.Cut(value, " into "); ok {
+			kind = map[string]string{"int": "a number", "bool": "true or false", "[]string": "a list", "string": "a text"}[kind]
+			return fmt.Sprintf("%s is not %s", strings.Trim(value, "`"), kind)
+		}
+	}
+	return sentence
 }
 
 // Location is the configured time zone.

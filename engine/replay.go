@@ -44,15 +44,20 @@ type walk struct {
 	permitted  bool // a Permitted Senders policy or Auto Allow, by envelope
 	permitWon  bool // a Permitted Senders policy alone
 	buffer     []candidate
+
+	room struct { // where keys and candidates usually fit, in one piece
+		recipient, envelope, header [12]key
+		candidates                  [12]candidate
+	}
 }
 
 // run sends one completion through the stages in order.
 func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 	w := &walk{set: s, facts: f, twist: t, trace: tr, internalTo: s.Internal(f.recipient)}
-	w.buffer = make([]candidate, 0, 16)
-	f.recipientKeys = s.keysOf(f.recipientKeys[:0], f.recipient, f.at)
-	f.envelopeKeys = s.keysOf(f.envelopeKeys[:0], f.envelope, f.at)
-	f.headerKeys = s.keysOf(f.headerKeys[:0], f.header, f.at)
+	w.buffer = w.room.candidates[:0]
+	f.recipientKeys = s.keysOf(w.room.recipient[:0], f.recipient, f.at)
+	f.envelopeKeys = s.keysOf(w.room.envelope[:0], f.envelope, f.at)
+	f.headerKeys = s.keysOf(w.room.header[:0], f.header, f.at)
 	if f.name != "" {
 		if k, ok := s.book.ids[Spec{Type: HeaderDisplayName, Value: f.name}.folded()]; ok {
 			f.headerKeys = append(f.headerKeys, k)

@@ -193,6 +193,8 @@ func try(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt) Re
 		yes := true
 		r.Works = &yes
 		r.Because = whyWorks(a, r.Change)
+	case after.Certainty != Certain:
+		r.Because = whyUseless(a, before, after) + ", unless what the log lacks is otherwise: " + strings.Join(after.Missing, ", ")
 	default:
 		r.Works, r.Because = &no, whyUseless(a, before, after)
 	}

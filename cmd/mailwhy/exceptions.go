@@ -244,9 +244,6 @@ func (s *session) verifyJournal(args []string) error {
 		if err != nil {
 			return err
 		}
-		if s.app != nil {
-			c = s.app.Config
-		}
 		path = c.Data + "/exceptions.jsonl"
 	}
 	n, err := exception.Verify(path)

@@ -1,7 +1,12 @@
 package main
 
 import (
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +26,12 @@ func newIngest(s *session) *cobra.Command {
 				if len(args) > 0 {
 					sources = nil
 					for _, name := range args {
+						if name == "-" && s.app == nil {
+							var err error
+							if name, err = keepInput(a.Config.Data, s.stdin); err != nil {
+								return err
+							}
+						}
 						path, err := s.path(name)
 						if err != nil {
 							return err
@@ -38,10 +49,42 @@ func newIngest(s *session) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return s.printSources(status)
+				if err := s.printSources(status); err != nil {
+					return err
+				}
+				for _, st := range status {
+					if st.Problem != "" {
+						return fmt.Errorf("%s was not indexed: %s", st.Path, st.Problem)
+					}
+				}
+				return nil
 			})
 		},
 	})
+}
+
+// keepInput writes standard input to a file of the data folder named after its
+// content: evidence is fetched again from where it was read, and the same
+// input twice is one log.
+func keepInput(data string, in io.Reader) (path string, err error) {
+	dir := filepath.Join(data, "stdin")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("keep standard input: %w", err)
+	}
+	f, err := os.CreateTemp(dir, "new-")
+	if err != nil {
+		return "", fmt.Errorf("keep standard input: %w", err)
+	}
+	sum := sha256.New()
+	_, err = io.Copy(io.MultiWriter(f, sum), in)
+	if err = errors.Join(err, f.Close()); err == nil {
+		path = filepath.Join(dir, fmt.Sprintf("%x.log", sum.Sum(nil)[:8]))
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return "", errors.Join(fmt.Errorf("keep standard input: %w", err), os.Remove(f.Name()))
+	}
+	return path, nil
 }
 
 func newSources(s *session) *cobra.Command {

@@ -75,9 +75,12 @@ func newRoot(s *session) *cobra.Command {
 		RunE:          func(c *cobra.Command, _ []string) error { return s.screens(c.Context()) },
 	}
 	s.addData(root)
-	root.AddCommand(newDemo(s), newParse(s), newIngest(s), newSearch(s), newShow(s), newWhy(s), newExplain(s),
+	if s.app == nil { // what needs no data folder, the owner of one does not run for others
+		root.AddCommand(newDemo(s), newParse(s), newExplain(s), newConfig(s), newVersion(s))
+	}
+	root.AddCommand(newIngest(s), newSearch(s), newShow(s), newWhy(s),
 		newExcept(s, engine.KindBypass), newExcept(s, engine.KindPermit), newExcept(s, engine.KindRelay),
-		newException(s), newManaged(s), newPolicy(s), newSources(s), newConfig(s), newVersion(s))
+		newException(s), newManaged(s), newPolicy(s), newSources(s))
 	return root
 }
 

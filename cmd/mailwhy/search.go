@@ -37,9 +37,9 @@ func newSearch(s *session) *cobra.Command {
 
 // searchSummary ends `search --json`.
 type searchSummary struct {
-	Total int       `json:"total"`
-	Shown int       `json:"shown"`
-	AsOf  time.Time `json:"as_of"`
+	Total int    `json:"total"`
+	Shown int    `json:"shown"`
+	AsOf  string `json:"as_of"` // RFC 3339, UTC, milliseconds
 }
 
 func (s *session) search(ctx context.Context, a *app.App, line string, limit int) error {
@@ -70,7 +70,7 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 		return errors.Join(flush(), err)
 	}
 	if s.json {
-		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now})
+		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now.UTC().Format("2006-01-02T15:04:05.000Z07:00")})
 	} else {
 		err = summarise(w, q, total, shown)
 	}

@@ -24,8 +24,12 @@ type forwarded int
 
 func (f forwarded) Error() string { return fmt.Sprintf("exit status %d", int(f)) }
 
-// config reads the configuration with the flags applied.
+// configuration reads the configuration with the flags applied;
+// in the owner's process it is the owner's.
 func (s *session) configuration() (config.Config, error) {
+	if s.app != nil {
+		return s.app.Config, nil
+	}
 	c, err := config.Load(s.configPath, os.Getenv)
 	if err != nil {
 		return c, err

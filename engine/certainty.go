@@ -17,8 +17,8 @@ const mostCompletions = 4096
 func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 	set = set.orEmpty()
 	f := factsOf(m, at)
-	if f.missing[factRecipient] {
-		return Verdict{Certainty: Undetermined, Missing: []string{factRecipient}}
+	if f.lacks(factRecipient) {
+		return Verdict{Certainty: Undetermined, Missing: factRecipient.names()}
 	}
 	return set.verdict(&f, nil)
 }
@@ -28,22 +28,22 @@ func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 	plain := *f
 	plain.client = f.client
-	if f.missing[factHeaderFrom] {
+	if f.lacks(factHeaderFrom) {
 		plain.header = f.envelope
 	}
-	if f.missing[factEnvelopeFrom] {
+	if f.lacks(factEnvelopeFrom) {
 		plain.envelope = f.header
 	}
 	if !plain.envelope.Known() && !plain.header.Known() {
-		return Verdict{Certainty: Undetermined, Missing: []string{factEnvelopeFrom, factHeaderFrom}}
+		return Verdict{Certainty: Undetermined, Missing: (factEnvelopeFrom | factHeaderFrom).names()}
 	}
 	d := s.run(&plain, twist{}, tr)
 	v := verdictOf(d)
-	if len(plain.asked) == 0 {
+	if plain.asked == 0 {
 		v.Certainty = Certain
 	} else if s.everyCompletion(&plain, d) {
 		v.Certainty = Certain
-		clear(plain.asked)
+		plain.asked = 0
 	} else {
 		v.Certainty = Likely
 	}
@@ -54,13 +54,10 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.Certainty = Likely
 		v.Assumes = append(v.Assumes, "a change of the last "+s.file.engine.Propagation.String()+" had reached the gateway")
 	}
-	if v.Certainty == Likely && len(plain.asked) > 0 && !completable(f, plain.asked) {
+	if v.Certainty == Likely && plain.asked != 0 && !completable(f, plain.asked) {
 		v = Verdict{Certainty: Undetermined}
 	}
-	for fact := range plain.asked {
-		v.Missing = append(v.Missing, fact)
-	}
-	slices.Sort(v.Missing)
+	v.Missing = plain.asked.names()
 	return v
 }
 
@@ -77,23 +74,23 @@ func verdictOf(d decision) Verdict {
 // completable reports whether there is something to complete the missing
 // sender from: not from the null path, not from an address made for one
 // message.
-func completable(f *facts, asked map[string]bool) bool {
-	if asked[factHeaderFrom] && (f.envelope.Null() || oneOff(f.envelope)) {
+func completable(f *facts, asked fact) bool {
+	if asked&factHeaderFrom != 0 && (f.envelope.Null() || oneOff(f.envelope)) {
 		return false
 	}
 	return true
 }
 
-// askSection notes that a section known in part, or a check no log holds,
-// could change the outcome.
-func (f *facts) askSection(name string) { f.asked[name] = true }
+// askFor notes that a section known in part, or a check no log holds, could
+// change the outcome.
+func (f *facts) askFor(what fact) { f.asked |= what }
 
 // askClient notes that the client's address is asked for and which ranges.
 func (f *facts) askClient(prefixes []netip.Prefix) {
-	if !f.missing[factClientIP] {
+	if !f.lacks(factClientIP) {
 		return
 	}
-	f.asked[factClientIP] = true
+	f.asked |= factClientIP
 	for _, p := range prefixes {
 		if !slices.Contains(f.ranges, p) {
 			f.ranges = append(f.ranges, p)
@@ -106,14 +103,10 @@ func (f *facts) askClient(prefixes []netip.Prefix) {
 // without a model) counts as ending otherwise.
 func (s *Set) everyCompletion(plain *facts, d decision) bool {
 	for tried := 0; ; {
-		for fact := range plain.asked {
-			switch fact {
-			case factHeaderFrom, factHeaderName, factEnvelopeFrom, factClientIP, factSPF:
-			default:
-				return false
-			}
+		if plain.asked&^completableFacts != 0 {
+			return false
 		}
-		before := len(plain.asked) + len(plain.ranges)
+		asked, ranges := plain.asked, len(plain.ranges)
 		completions := s.completions(plain)
 		if tried += len(completions); tried > mostCompletions || completions == nil {
 			return false
@@ -123,9 +116,10 @@ func (s *Set) everyCompletion(plain *facts, d decision) bool {
 			if !s.run(c, twist{}, nil).same(d) {
 				return false
 			}
+			plain.asked |= c.asked
 			plain.ranges = mergeRanges(plain.ranges, c.ranges)
 		}
-		if len(plain.asked)+len(plain.ranges) == before {
+		if plain.asked == asked && len(plain.ranges) == ranges {
 			return true
 		}
 	}
@@ -163,26 +157,26 @@ func (s *Set) completions(plain *facts) []facts {
 		return true
 	}
 	ok := true
-	if plain.asked[factHeaderFrom] && plain.missing[factHeaderFrom] {
+	if plain.asked&factHeaderFrom != 0 && plain.lacks(factHeaderFrom) {
 		addresses := s.representatives(plain, false)
 		ok = ok && addresses != nil && grow(len(addresses), func(f *facts, i int) { f.header = addresses[i] })
 	}
-	if plain.asked[factEnvelopeFrom] && plain.missing[factEnvelopeFrom] {
+	if plain.asked&factEnvelopeFrom != 0 && plain.lacks(factEnvelopeFrom) {
 		addresses := s.representatives(plain, true)
 		ok = ok && addresses != nil && grow(len(addresses), func(f *facts, i int) { f.envelope = addresses[i] })
 	}
-	if plain.asked[factHeaderName] && plain.missing[factHeaderName] {
+	if plain.asked&factHeaderName != 0 && plain.lacks(factHeaderName) {
 		names := append([]string{""}, s.displayNames()...)
 		ok = ok && grow(len(names), func(f *facts, i int) { f.name = names[i] })
 	}
-	if plain.asked[factClientIP] {
+	if plain.asked&factClientIP != 0 {
 		clients := []netip.Addr{{}}
 		for _, p := range plain.ranges {
 			clients = append(clients, p.Addr())
 		}
 		ok = ok && grow(len(clients), func(f *facts, i int) { f.client = clients[i] })
 	}
-	if plain.asked[factSPF] {
+	if plain.asked&factSPF != 0 {
 		ok = ok && grow(2, func(f *facts, i int) { f.spfBypass = i == 1 })
 	}
 	if !ok {

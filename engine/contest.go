@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -28,6 +29,13 @@ type entry struct {
 	policy   *Policy
 	from, to key
 	rank     Rank
+	end      int // in its list: where the entries alike end
+}
+
+// alike reports whether two entries of one pair differ by policy alone: then
+// the first of them stands for all, but for the tie.
+func (e *entry) alike(o *entry) bool {
+	return e.rank == o.rank && e.policy.Option == o.policy.Option && e.policy.FromPart == o.policy.FromPart
 }
 
 func newContestTable(policies []Policy, book *addressBook, a Assumptions) *contestTable {
@@ -40,9 +48,17 @@ func newContestTable(policies []Policy, book *addressBook, a Assumptions) *conte
 		}
 		t.note(&policies[i])
 	}
-	best := func(x, y entry) int { return compareRanks(y.rank, x.rank, false) }
 	for _, list := range t.pairs {
-		slices.SortStableFunc(list, best)
+		slices.SortFunc(list, func(x, y entry) int {
+			return cmp.Or(compareRanks(y.rank, x.rank, false), compareText(x.policy.Option, y.policy.Option), compareText(string(x.policy.FromPart), string(y.policy.FromPart)), compareText(x.policy.ID, y.policy.ID))
+		})
+		end := len(list)
+		for i := len(list) - 1; i >= 0; i-- {
+			if i+1 < len(list) && !list[i].alike(&list[i+1]) {
+				end = i + 1
+			}
+			list[i].end = end
+		}
 	}
 	return t
 }

@@ -116,10 +116,10 @@ func needsOverride(set *Set, c Change, m *mail.Message) bool {
 		p.Override, p.Since, p.Until = override, time.Time{}, time.Time{}
 		after := set.Apply(Change{Policies: []Policy{p}})
 		f := factsOf(m, at)
-		if f.missing[factHeaderFrom] {
+		if f.lacks(factHeaderFrom) {
 			f.header = f.envelope
 		}
-		if f.missing[factEnvelopeFrom] {
+		if f.lacks(factEnvelopeFrom) {
 			f.envelope = f.header
 		}
 		d := after.run(&f, twist{}, nil)

@@ -2,21 +2,57 @@ package engine
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"mailwhy/engine/mail"
 )
 
-// Names of facts and sections as they stand in Verdict.Missing.
+// fact is a set of facts or sections, one bit each, that a verdict can lack.
+type fact uint16
+
 const (
-	factEnvelopeFrom = "envelope_from"
-	factHeaderFrom   = "header_from"
-	factHeaderName   = "header_from_name"
-	factClientIP     = "client.ip"
-	factRecipient    = "recipient"
-	factSPF          = "auth.spf"
+	factEnvelopeFrom fact = 1 << iota
+	factHeaderFrom
+	factHeaderName
+	factClientIP
+	factRecipient
+	factSPF
+	factGroups
+	factManaged
+	factBlocked
+	factPermitted
+	factAntiSpoofing
+	factGreylisting
+	factDNS
+	factReputation
+	factContent
 )
+
+// completableFacts are those of which every completion can be tried.
+const completableFacts = factEnvelopeFrom | factHeaderFrom | factHeaderName | factClientIP | factSPF
+
+// factNames are the names in Verdict.Missing: the keys of a message's JSON, or
+// the section of the policy file that is not known in full.
+var factNames = []string{"envelope_from", "header_from", "header_from_name", "client.ip", "recipient", "auth.spf", "groups", "managed_senders",
+	"blocked_senders", "permitted_senders", "anti_spoofing", "greylisting", "dns_authentication", "reputation", "content_examination"}
+
+func (f fact) names() []string {
+	var names []string
+	for i, name := range factNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// sectionFact is the bit of a section that cannot be replayed in full.
+func sectionFact(section Section) fact {
+	return 1 << slices.Index(factNames, string(section))
+}
 
 // facts are what a replay looks at, every missing one filled in by a
 // completion. What was filled in and then asked for is in asked.
@@ -28,36 +64,40 @@ type facts struct {
 	at               time.Time
 	spfBypass        bool // completion of "does the client pass SPF for a bypass domain"
 
-	missing map[string]bool // facts the log lacks
-	asked   map[string]bool // those of them that a stage asked for
+	missing fact // facts the log lacks
+	asked   fact // those of them that a stage asked for
+	allTies bool // list every tied policy, not the first two of a kind
 
 	ranges []netip.Prefix // that the client's address was asked for
 
 	envelopeKeys, headerKeys, recipientKeys []key
 }
 
-func (f *facts) ask(fact string) {
-	if f.missing[fact] {
-		f.asked[fact] = true
-	}
-}
+func (f *facts) lacks(what fact) bool { return f.missing&what != 0 }
+
+func (f *facts) ask(what fact) { f.asked |= f.missing & what }
 
 // factsOf reads what the log gives.
 func factsOf(m *mail.Message, at time.Time) facts {
-	f := facts{envelope: m.EnvelopeFrom, header: m.HeaderFrom, name: m.HeaderFromName, recipient: m.Recipient, at: at, missing: map[string]bool{}, asked: map[string]bool{}}
+	f := facts{envelope: m.EnvelopeFrom, header: m.HeaderFrom, name: m.HeaderFromName, recipient: m.Recipient, at: at}
 	if f.header == "" {
 		f.header = headerFromReport(m)
 	}
 	if client, err := netip.ParseAddr(m.Client.IP); err == nil {
 		f.client = client.Unmap().WithZone("")
 	} else {
-		f.missing[factClientIP] = true
+		f.missing |= factClientIP
 	}
-	f.missing[factEnvelopeFrom] = !f.envelope.Known()
-	f.missing[factHeaderFrom] = !f.header.Known()
-	f.missing[factHeaderName] = f.name == ""
-	f.missing[factRecipient] = !f.recipient.Known() || f.recipient.Null()
-	f.missing[factSPF] = true
+	note := func(what fact, absent bool) {
+		if absent {
+			f.missing |= what
+		}
+	}
+	note(factEnvelopeFrom, !f.envelope.Known())
+	note(factHeaderFrom, !f.header.Known())
+	note(factHeaderName, f.name == "")
+	note(factRecipient, !f.recipient.Known() || f.recipient.Null())
+	note(factSPF, true)
 	return f
 }
 

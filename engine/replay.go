@@ -44,15 +44,20 @@ type walk struct {
 	permitted  bool // a Permitted Senders policy or Auto Allow, by envelope
 	permitWon  bool // a Permitted Senders policy alone
 	buffer     []candidate
+
+	room struct { // where keys and candidates usually fit, in one piece
+		recipient, envelope, header [12]key
+		candidates                  [12]candidate
+	}
 }
 
 // run sends one completion through the stages in order.
 func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 	w := &walk{set: s, facts: f, twist: t, trace: tr, internalTo: s.Internal(f.recipient)}
-	w.buffer = make([]candidate, 0, 16)
-	f.recipientKeys = s.keysOf(f.recipientKeys[:0], f.recipient, f.at)
-	f.envelopeKeys = s.keysOf(f.envelopeKeys[:0], f.envelope, f.at)
-	f.headerKeys = s.keysOf(f.headerKeys[:0], f.header, f.at)
+	w.buffer = w.room.candidates[:0]
+	f.recipientKeys = s.keysOf(w.room.recipient[:0], f.recipient, f.at)
+	f.envelopeKeys = s.keysOf(w.room.envelope[:0], f.envelope, f.at)
+	f.headerKeys = s.keysOf(w.room.header[:0], f.header, f.at)
 	if f.name != "" {
 		if k, ok := s.book.ids[Spec{Type: HeaderDisplayName, Value: f.name}.folded()]; ok {
 			f.headerKeys = append(f.headerKeys, k)
@@ -101,7 +106,7 @@ func (w *walk) antiSpoofing(moment Moment) bool {
 		return false
 	}
 	if w.set.file.known.partial[string(SectionAntiSpoofing)] {
-		w.facts.askSection(string(SectionAntiSpoofing))
+		w.facts.askFor(factAntiSpoofing)
 	}
 	r := w.contest(SectionAntiSpoofing, moment, OptionApply)
 	applies := r.winner != nil && r.winner.Option == OptionApply
@@ -113,7 +118,7 @@ func (w *walk) antiSpoofing(moment Moment) bool {
 		}
 	}
 	if applies && w.spfBypassMatches(moment) {
-		w.facts.askSection(factSPF)
+		w.facts.askFor(factSPF)
 		if w.facts.spfBypass {
 			w.trace.step(w, StageAntiSpoofing, moment, SectionAntiSpoofing, StepPass, r, "the client passes SPF of a bypass domain")
 			return false
@@ -136,7 +141,7 @@ func (w *walk) spfBypassMatches(moment Moment) bool {
 // matches, at data among all that match by either address.
 func (w *walk) blockedSenders(moment Moment) bool {
 	if w.set.file.known.partial[string(SectionBlockedSenders)] {
-		w.facts.askSection(string(SectionBlockedSenders))
+		w.facts.askFor(factBlocked)
 	}
 	r := w.contest(SectionBlockedSenders, moment, OptionBlockSender)
 	if r.winner != nil && r.winner.Option == OptionBlockSender {
@@ -202,14 +207,14 @@ func (w *walk) managedSenders(moment Moment) bool {
 	entry, found := w.managedFor(sender)
 	if !found || entry.Action != "block" {
 		if !found && w.set.file.known.partial["managed_senders"] {
-			w.facts.askSection("managed_senders")
+			w.facts.askFor(factManaged)
 		}
 		w.trace.managed(w, moment, entry, found, StepPass, "")
 		return false
 	}
 	if moment == MomentRcpt {
 		if w.set.file.known.partial[string(SectionPermittedSenders)] {
-			w.facts.askSection(string(SectionPermittedSenders))
+			w.facts.askFor(factPermitted)
 		}
 		permit := w.contest(SectionPermittedSenders, moment, OptionNoAction)
 		if permit.winner != nil && permit.winner.Option == OptionPermitSender {
@@ -290,7 +295,7 @@ func (w *walk) cannotBeReplayed(stage Stage, section Section, moment Moment, lif
 		w.trace.step(w, stage, moment, section, StepPass, r, "")
 	default:
 		w.result.opaque = true
-		w.facts.askSection(string(section))
+		w.facts.askFor(sectionFact(section))
 		w.trace.step(w, stage, moment, section, StepUnknown, r, "this stage cannot be replayed from a log")
 	}
 	return false
@@ -311,7 +316,7 @@ func (w *walk) contest(section Section, moment Moment, cautious string) result {
 		w.gather(t, f.headerKeys, f.header, true)
 	}
 	if byEnvelope {
-		if f.missing[factEnvelopeFrom] {
+		if f.lacks(factEnvelopeFrom) {
 			f.ask(factEnvelopeFrom)
 		}
 		w.gather(t, f.envelopeKeys, f.envelope, false)
@@ -355,13 +360,7 @@ func (s *Set) recently(changed, at time.Time) bool {
 func (w *walk) gather(t *contestTable, fromKeys []key, sender mail.Path, byHeader bool) {
 	for _, from := range fromKeys {
 		for _, to := range w.facts.recipientKeys {
-			list := t.pairs[[2]key{from, to}]
-			for i := range list {
-				if len(w.buffer) > 0 && i > 0 && list[i].rank != list[i-1].rank && w.buffer[len(w.buffer)-1].policy == list[i-1].policy {
-					break
-				}
-				w.consider(&list[i], byHeader)
-			}
+			w.gatherPair(t.pairs[[2]key{from, to}], byHeader)
 		}
 	}
 	for i := range t.extras {
@@ -376,22 +375,45 @@ func (w *walk) gather(t *contestTable, fromKeys []key, sender mail.Path, byHeade
 	}
 }
 
+// gatherPair adds the candidates of the best rank in one list. Of those that
+// differ by policy alone two are enough to see a tie.
+func (w *walk) gatherPair(list []entry, byHeader bool) {
+	found, alike := 0, 0
+	for i := 0; i < len(list); {
+		if found > 0 && list[i].rank != list[i-1].rank {
+			return
+		}
+		if i > 0 && list[i].end != list[i-1].end {
+			alike = 0
+		}
+		if w.consider(&list[i], byHeader) {
+			found++
+			alike++
+		}
+		if alike == 2 && !w.facts.allTies {
+			i = list[i].end
+			continue
+		}
+		i++
+	}
+}
+
 // consider adds a policy whose sides match, if the rest of it holds too.
-func (w *walk) consider(e *entry, byHeader bool) {
+func (w *walk) consider(e *entry, byHeader bool) bool {
 	p := e.policy
 	if byHeader && p.FromPart == EnvelopeFrom || !byHeader && p.FromPart == HeaderFrom {
-		return
+		return false
 	}
 	if !p.active(w.facts.at) {
 		if !p.Disabled && w.set.recently(p.Until, w.facts.at) {
 			w.result.recent = true
 		}
-		return
+		return false
 	}
 	if len(p.SourceIPs) > 0 {
 		w.facts.askClient(p.SourceIPs)
 		if !p.allowsClient(w.facts.client) {
-			return
+			return false
 		}
 	}
 	for i := range w.buffer {
@@ -402,16 +424,17 @@ func (w *walk) consider(e *entry, byHeader bool) {
 		if c.byHeader == byHeader && compareRanks(e.rank, c.rank, w.set.file.engine.ToFirst != w.twist.otherCompare) > 0 {
 			c.rank = e.rank
 		}
-		return // the header was gathered first: it is the one used when both match
+		return true // the header was gathered first: it is the one used when both match
 	}
 	w.buffer = append(w.buffer, candidate{policy: p, rank: e.rank, byHeader: byHeader})
+	return true
 }
 
 // askHeader notes that the header from is asked for, when a policy for this
 // recipient looks at it.
 func (w *walk) askHeader(t *contestTable) {
 	f := w.facts
-	if !f.missing[factHeaderFrom] && !f.missing[factHeaderName] {
+	if !f.lacks(factHeaderFrom) && !f.lacks(factHeaderName) {
 		return
 	}
 	look := func(p *Policy) {
@@ -425,7 +448,7 @@ func (w *walk) askHeader(t *contestTable) {
 	}
 	for _, to := range f.recipientKeys {
 		for i := range t.byTo[to] {
-			if f.asked[factHeaderFrom] && (f.asked[factHeaderName] || !t.namesSenders) {
+			if f.asked&factHeaderFrom != 0 && (f.asked&factHeaderName != 0 || !t.namesSenders) {
 				break
 			}
 			look(t.byTo[to][i].policy)
@@ -446,7 +469,7 @@ func (w *walk) askGroups(t *contestTable) {
 			from := p.From.Type == ProfileGroup || w.set.matches(p.From, sender, w.facts.name, true, w.facts.at)
 			to := p.To.Type == ProfileGroup || w.set.matches(p.To, w.facts.recipient, "", false, w.facts.at)
 			if from && to {
-				w.facts.askSection("groups")
+				w.facts.askFor(factGroups)
 				return
 			}
 		}

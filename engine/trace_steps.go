@@ -15,12 +15,13 @@ func Replay(set *Set, m *mail.Message, at time.Time) Trace {
 	set = set.orEmpty()
 	t := Trace{Message: m.ID, PolicyVersion: set.version, AsOf: at, Remedies: []Remedy{}}
 	f := factsOf(m, at)
-	if f.missing[factRecipient] {
+	if f.lacks(factRecipient) {
 		t.Steps = []Step{}
-		t.Verdict = Verdict{Certainty: Undetermined, Missing: []string{factRecipient}}
+		t.Verdict = Verdict{Certainty: Undetermined, Missing: factRecipient.names()}
 		return t
 	}
 	tr := &tracer{set: set, steps: []Step{}}
+	f.allTies = true
 	t.Verdict = set.verdict(&f, tr)
 	t.Steps = tr.steps
 	set.noteAssumptions(m, at, &t.Verdict)
@@ -35,10 +36,10 @@ func (s *Set) noteAssumptions(m *mail.Message, at time.Time, v *Verdict) {
 	}
 	changes := func(t twist) bool {
 		f := factsOf(m, at)
-		if f.missing[factHeaderFrom] {
+		if f.lacks(factHeaderFrom) {
 			f.header = f.envelope
 		}
-		if f.missing[factEnvelopeFrom] {
+		if f.lacks(factEnvelopeFrom) {
 			f.envelope = f.header
 		}
 		return s.run(&f, t, nil).outcome != *v.Outcome
@@ -177,7 +178,7 @@ func (s *Set) considered(p *Policy, f *facts, moment Moment, r result) Considere
 		return matched(false, "ended "+p.Until.UTC().Format(time.RFC3339))
 	case known && !sides:
 		return matched(false, why)
-	case len(p.SourceIPs) > 0 && f.missing[factClientIP] && !f.client.IsValid():
+	case len(p.SourceIPs) > 0 && f.lacks(factClientIP) && !f.client.IsValid():
 		c.Because = why + "; whether the client is in its source IPs is not logged"
 		return c
 	case len(p.SourceIPs) > 0 && !p.allowsClient(f.client):
@@ -224,7 +225,7 @@ func (s *Set) sides(p *Policy, f *facts, moment Moment) (sides, known bool, why 
 		_, toText := s.side(to, f.recipient, "", false, f.at)
 		if moment != MomentRcpt && p.FromPart != EnvelopeFrom {
 			ok, text := s.side(from, f.header, f.name, true, f.at)
-			if f.missing[factHeaderFrom] || from.Type == HeaderDisplayName && f.missing[factHeaderName] {
+			if f.lacks(factHeaderFrom) || from.Type == HeaderDisplayName && f.lacks(factHeaderName) {
 				return false, false, "the header from is not logged"
 			}
 			if ok {
@@ -297,7 +298,7 @@ func ExplainPolicy(set *Set, m *mail.Message, at time.Time, id string) (steps []
 	set = set.orEmpty()
 	f := factsOf(m, at)
 	plain := f
-	if f.missing[factHeaderFrom] {
+	if f.lacks(factHeaderFrom) {
 		plain.header = f.envelope
 	}
 	tr := &tracer{set: set}

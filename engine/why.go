@@ -20,7 +20,7 @@ func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
 	t := Replay(set, m, at)
 	t.Agreement = Agree(set, m, at, now, t.Verdict)
 	if !at.Equal(now) {
-		v := Decide(set, m, now)
+		v := Replay(set, m, now).Verdict
 		t.VerdictNow = &v
 	}
 	t.Remedies = Remedies(set, m, now)

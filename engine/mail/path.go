@@ -25,6 +25,9 @@ func (p Path) Null() bool { return p == NullPath }
 // RFC 5321 leaves its case to the receiving host, and the policies compare
 // without case.
 func (p Path) Fold() Path {
+	if folded(string(p)) {
+		return p
+	}
 	local, domain, ok := p.cut()
 	if !ok {
 		return Path(strings.ToLower(string(p)))
@@ -68,6 +71,17 @@ func FoldDomain(domain string) string {
 		return strings.ToLower(domain)
 	}
 	return a
+}
+
+// folded reports whether text is in its folded form already, which most is:
+// lower case ASCII that does not end in a dot.
+func folded(s string) bool {
+	for i := range len(s) {
+		if s[i] >= 0x80 || s[i] >= 'A' && s[i] <= 'Z' {
+			return false
+		}
+	}
+	return s == "" || s[len(s)-1] != '.'
 }
 
 func ascii(s string) bool {

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"mailwhy/engine/mail"
+)
+
+// overlapping makes n policies from Everyone down to one address that all
+// overlap, over groups of 100,000 members.
+func overlapping(n int) *Set {
+	f := newFile()
+	f.internal["corp.example"] = true
+	for g := range 10 {
+		var members []string
+		for i := range 100_000 {
+			members = append(members, fmt.Sprintf("user%d@d%d.example", i, g))
+		}
+		f.groups[fmt.Sprintf("G%d", g)] = members
+	}
+	specs := func(i int) Spec {
+		switch i % 6 {
+		case 0:
+			return Spec{Type: Everyone}
+		case 1:
+			return Spec{Type: ExternalAddresses}
+		case 2:
+			return Spec{Type: EmailDomain, Value: fmt.Sprintf("d%d.example", i%50)}
+		case 3:
+			return Spec{Type: EmailDomain, Value: "*.example"}
+		case 4:
+			return Spec{Type: ProfileGroup, Value: fmt.Sprintf("G%d", i%10)}
+		}
+		return Spec{Type: IndividualAddress, Value: fmt.Sprintf("user%d@d%d.example", i, i%50)}
+	}
+	for i := range n {
+		option := OptionNoAction
+		if i%3 == 0 {
+			option = OptionBlockSender
+		}
+		to := Spec{Type: InternalAddresses}
+		if i%2 == 0 {
+			to = Spec{Type: IndividualAddress, Value: fmt.Sprintf("bob%d@corp.example", i%100)}
+		}
+		f.policies[SectionBlockedSenders] = append(f.policies[SectionBlockedSenders], Policy{Section: SectionBlockedSenders, ID: fmt.Sprintf("P-%05d", i), Option: option, FromPart: []FromPart{EnvelopeFrom, BothFrom}[i%2], From: specs(i), To: to, Override: i%7 == 0})
+	}
+	return compile(f)
+}
+
+func benchmarkDecide(b *testing.B, policies int) {
+	set := overlapping(policies)
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	messages := make([]mail.Message, 1000)
+	for i := range messages {
+		sender := mail.Path(fmt.Sprintf("user%d@d%d.example", i*37, i%60))
+		messages[i] = mail.Message{EnvelopeFrom: sender, HeaderFrom: sender, HeaderFromName: "User", Recipient: mail.Path(fmt.Sprintf("bob%d@corp.example", i%200)), Client: mail.Client{IP: "203.0.113.9"}}
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		Decide(set, &messages[i%len(messages)], at)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "messages/s")
+}
+
+// The time must not grow with the number of policies: compare the two.
+func BenchmarkDecide10Policies(b *testing.B)    { benchmarkDecide(b, 10) }
+func BenchmarkDecide10000Policies(b *testing.B) { benchmarkDecide(b, 10_000) }

@@ -24,6 +24,10 @@ type whyFlags struct {
 	policy, policyID, at     string
 	from, to, headerFrom, ip string
 	messages                 string
+	impact                   bool
+
+	// weigh counts what a change would alter in the index; nil without one.
+	weigh func(engine.Change) (engine.ImpactReport, error)
 }
 
 func newWhy(s *session) *cobra.Command {
@@ -41,6 +45,7 @@ func newWhy(s *session) *cobra.Command {
 	c.Flags().StringVar(&f.to, "to", "", "recipient")
 	c.Flags().StringVar(&f.headerFrom, "header-from", "", "header from")
 	c.Flags().StringVar(&f.ip, "ip", "", "client address")
+	c.Flags().BoolVar(&f.impact, "impact", false, "replay every indexed message with each remedy, to say what else it would let in")
 	c.Flags().StringVar(&f.messages, "messages", "", "file with one message a line (JSON), or -")
 	return c
 }
@@ -51,13 +56,16 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.policy == "" || len(args) > 0 {
+	if f.policy == "" || len(args) > 0 || f.impact {
 		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
 			set := a.Set()
 			if f.policy != "" {
 				if set, err = s.loadPolicy(f.policy); err != nil {
 					return err
 				}
+			}
+			if f.impact {
+				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
 			}
 			return s.whyIn(c, set, a, f, args, at, now)
 		})
@@ -155,6 +163,15 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 		}
 		t.Steps = steps
 	}
+	for i := range t.Remedies {
+		if r := &t.Remedies[i]; f.weigh != nil && (r.Works == nil || *r.Works) {
+			report, err := f.weigh(r.Change)
+			if err != nil {
+				return fmt.Errorf("weigh %s %s: %w", r.Kind, r.Scope, err)
+			}
+			r.Impact = &report
+		}
+	}
 	if s.json {
 		return s.printJSON(w, t)
 	}
@@ -178,6 +195,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
 		}
 		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
+		if r.Impact != nil {
+			fmt.Fprintf(&b, "           would alter %d messages of %d senders to %d recipients; %d were never scanned\n", r.Impact.Messages, r.Impact.Senders, r.Impact.Recipients, r.Impact.NeverScanned)
+		}
 	}
 	for _, step := range t.Steps {
 		fmt.Fprintf(&b, "%-7s %-18s %-5s %s\n", step.Outcome, step.Stage, step.Moment, cell.Clean(step.Because))

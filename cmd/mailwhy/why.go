@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -92,11 +93,42 @@ func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlag
 	if f.messages != "" {
 		return s.whyMessages(set, f, at, now)
 	}
-	if f.to == "" || (f.from == "" && f.headerFrom == "") {
-		return errors.New("name a message: --from A --to B, or --messages FILE")
+	m, err := f.message()
+	if err != nil {
+		return err
 	}
-	m := mail.Message{EnvelopeFrom: mail.Path(f.from), Recipient: mail.Path(f.to), HeaderFrom: mail.Path(f.headerFrom), Client: mail.Client{IP: f.ip}}
 	return s.printTrace(s.stdout, set, &m, f, at, now)
+}
+
+// message is the one that --from, --to, --header-from and --ip make up.
+func (f whyFlags) message() (m mail.Message, err error) {
+	if f.to == "" || (f.from == "" && f.headerFrom == "") {
+		return m, errors.New("name a message: --from A --to B, or --messages FILE")
+	}
+	for _, a := range []struct {
+		flag, text string
+		to         *mail.Path
+	}{{"--from", f.from, &m.EnvelopeFrom}, {"--to", f.to, &m.Recipient}} {
+		text := a.text
+		if text != "<>" {
+			text = strings.TrimSuffix(strings.TrimPrefix(text, "<"), ">")
+		}
+		if strings.ContainsAny(text, " \t") || text != "<>" && strings.ContainsAny(text, "<>") {
+			return m, fmt.Errorf("%s %q is not an address such as alice@acme.example", a.flag, a.text)
+		}
+		*a.to = mail.Path(text)
+	}
+	m.HeaderFrom = mail.Path(f.headerFrom)
+	if name, address, ok := strings.Cut(f.headerFrom, "<"); ok {
+		m.HeaderFromName, m.HeaderFrom = strings.Trim(name, " \""), mail.Path(strings.TrimSuffix(address, ">"))
+	}
+	if f.ip != "" {
+		if _, err := netip.ParseAddr(f.ip); err != nil {
+			return m, fmt.Errorf("--ip %q is not an address such as 192.0.2.1", f.ip)
+		}
+		m.Client.IP = f.ip
+	}
+	return m, nil
 }
 
 // parseAt reads --at; zero means the message's own time.

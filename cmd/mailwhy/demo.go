@@ -109,7 +109,7 @@ func demoShows(name string) bool {
 }
 
 var (
-	isoDay   = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
+	isoDay   = regexp.MustCompile(`\b20\d\d-\d\d-\d\d(T|\b)`)
 	bsdDay   = regexp.MustCompile(`(?m)^(<\d+>)?(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ 0-3]\d) \d\d:`)
 	epochDay = regexp.MustCompile(`"timestamp": ?"?(1[0-9]{12})\b`)
 )
@@ -132,7 +132,7 @@ func moveDays(data []byte, now time.Time) []byte {
 		return at, err == nil
 	}
 	for _, day := range isoDay.FindAllString(text, -1) {
-		if at, err := time.Parse(time.DateOnly, day); err == nil {
+		if at, err := time.Parse(time.DateOnly, day[:10]); err == nil {
 			note(at)
 		}
 	}
@@ -151,11 +151,11 @@ func moveDays(data []byte, now time.Time) []byte {
 	}
 	days := int(now.Truncate(24*time.Hour).AddDate(0, 0, -1).Sub(newest).Hours() / 24)
 	text = isoDay.ReplaceAllStringFunc(text, func(day string) string {
-		at, err := time.Parse(time.DateOnly, day)
+		at, err := time.Parse(time.DateOnly, day[:10])
 		if err != nil {
 			return day
 		}
-		return at.AddDate(0, 0, days).Format(time.DateOnly)
+		return at.AddDate(0, 0, days).Format(time.DateOnly) + day[10:]
 	})
 	text = bsdDay.ReplaceAllStringFunc(text, func(stamp string) string {
 		m := bsdDay.FindStringSubmatch(stamp)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"regexp"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -25,8 +27,25 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs what a person would type; see testdata/script.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until}, Setup: func(e *testscript.Env) error {
 		e.Setenv("HOME", e.WorkDir)
 		return nil
 	}})
+}
+
+// until repeats a command until its output matches: until PATTERN COMMAND...
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until pattern command...")
+	}
+	pattern, err := regexp.Compile(args[0])
+	ts.Check(err)
+	for deadline := time.Now().Add(15 * time.Second); ; {
+		_ = ts.Exec(args[1], args[2:]...) // what counts is what it says
+		if out := ts.ReadFile("stdout"); pattern.MatchString(out) {
+			return
+		} else if time.Now().After(deadline) {
+			ts.Fatalf("%v never said %s; last: %s", args[1:], args[0], out)
+		}
+	}
 }

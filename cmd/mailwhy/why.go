@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -24,6 +25,10 @@ type whyFlags struct {
 	policy, policyID, at     string
 	from, to, headerFrom, ip string
 	messages                 string
+	impact                   bool
+
+	// weigh counts what a change would alter in the index; nil without one.
+	weigh func(engine.Change) (engine.ImpactReport, error)
 }
 
 func newWhy(s *session) *cobra.Command {
@@ -41,6 +46,7 @@ func newWhy(s *session) *cobra.Command {
 	c.Flags().StringVar(&f.to, "to", "", "recipient")
 	c.Flags().StringVar(&f.headerFrom, "header-from", "", "header from")
 	c.Flags().StringVar(&f.ip, "ip", "", "client address")
+	c.Flags().BoolVar(&f.impact, "impact", false, "replay every indexed message with each remedy, to say what else it would let in")
 	c.Flags().StringVar(&f.messages, "messages", "", "file with one message a line (JSON), or -")
 	return c
 }
@@ -51,13 +57,16 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	if f.policy == "" || len(args) > 0 {
+	if f.policy == "" || len(args) > 0 || f.impact {
 		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
 			set := a.Set()
 			if f.policy != "" {
 				if set, err = s.loadPolicy(f.policy); err != nil {
 					return err
 				}
+			}
+			if f.impact {
+				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
 			}
 			return s.whyIn(c, set, a, f, args, at, now)
 		})
@@ -84,11 +93,42 @@ func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlag
 	if f.messages != "" {
 		return s.whyMessages(set, f, at, now)
 	}
-	if f.to == "" || (f.from == "" && f.headerFrom == "") {
-		return errors.New("name a message: --from A --to B, or --messages FILE")
+	m, err := f.message()
+	if err != nil {
+		return err
 	}
-	m := mail.Message{EnvelopeFrom: mail.Path(f.from), Recipient: mail.Path(f.to), HeaderFrom: mail.Path(f.headerFrom), Client: mail.Client{IP: f.ip}}
 	return s.printTrace(s.stdout, set, &m, f, at, now)
+}
+
+// message is the one that --from, --to, --header-from and --ip make up.
+func (f whyFlags) message() (m mail.Message, err error) {
+	if f.to == "" || (f.from == "" && f.headerFrom == "") {
+		return m, errors.New("name a message: --from A --to B, or --messages FILE")
+	}
+	for _, a := range []struct {
+		flag, text string
+		to         *mail.Path
+	}{{"--from", f.from, &m.EnvelopeFrom}, {"--to", f.to, &m.Recipient}} {
+		text := a.text
+		if text != "<>" {
+			text = strings.TrimSuffix(strings.TrimPrefix(text, "<"), ">")
+		}
+		if strings.ContainsAny(text, " \t") || text != "<>" && strings.ContainsAny(text, "<>") {
+			return m, fmt.Errorf("%s %q is not an address such as alice@acme.example", a.flag, a.text)
+		}
+		*a.to = mail.Path(text)
+	}
+	m.HeaderFrom = mail.Path(f.headerFrom)
+	if name, address, ok := strings.Cut(f.headerFrom, "<"); ok {
+		m.HeaderFromName, m.HeaderFrom = strings.Trim(name, " \""), mail.Path(strings.TrimSuffix(address, ">"))
+	}
+	if f.ip != "" {
+		if _, err := netip.ParseAddr(f.ip); err != nil {
+			return m, fmt.Errorf("--ip %q is not an address such as 192.0.2.1", f.ip)
+		}
+		m.Client.IP = f.ip
+	}
+	return m, nil
 }
 
 // parseAt reads --at; zero means the message's own time.
@@ -155,6 +195,15 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 		}
 		t.Steps = steps
 	}
+	for i := range t.Remedies {
+		if r := &t.Remedies[i]; f.weigh != nil && (r.Works == nil || *r.Works) {
+			report, err := f.weigh(r.Change)
+			if err != nil {
+				return fmt.Errorf("weigh %s %s: %w", r.Kind, r.Scope, err)
+			}
+			r.Impact = &report
+		}
+	}
 	if s.json {
 		return s.printJSON(w, t)
 	}
@@ -178,6 +227,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
 		}
 		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
+		if r.Impact != nil {
+			fmt.Fprintf(&b, "           would alter %d messages of %d senders to %d recipients; %d were never scanned\n", r.Impact.Messages, r.Impact.Senders, r.Impact.Recipients, r.Impact.NeverScanned)
+		}
 	}
 	for _, step := range t.Steps {
 		fmt.Fprintf(&b, "%-7s %-18s %-5s %s\n", step.Outcome, step.Stage, step.Moment, cell.Clean(step.Because))

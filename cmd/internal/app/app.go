@@ -285,10 +285,15 @@ func (a *App) Sources() []ingest.Status {
 	return a.pump.Status()
 }
 
-// Impact replays a change against everything in the index.
+// Impact replays a change of the set in force against everything in the index.
 func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
+	return a.ImpactIn(ctx, a.Set(), change)
+}
+
+// ImpactIn is Impact for a change of another set.
+func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
 	var failed error
-	report, err := engine.Impact(ctx, a.Set(), change, a.Now(), func(yield func(mail.Message) bool) {
+	report, err := engine.Impact(ctx, set, change, a.Now(), func(yield func(mail.Message) bool) {
 		for m, err := range a.Index.Messages(ctx, index.Query{}) {
 			if err != nil {
 				failed = err

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -104,17 +105,19 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
-	batches := map[*shard][]mail.Message{}
-	fresh := map[*shard]int{}
+	byDay := map[string][]mail.Message{}
 	for _, m := range messages {
-		s, isNew, err := x.shardFor(m.ID, fresh)
+		day, err := dayOf(m.ID)
 		if err != nil {
 			return err
 		}
-		if isNew {
-			fresh[s]++
+		byDay[day] = append(byDay[day], m)
+	}
+	batches := map[*shard][]mail.Message{}
+	for day, ofDay := range byDay {
+		if err := x.place(day, ofDay, batches); err != nil {
+			return err
 		}
-		batches[s] = append(batches[s], m)
 	}
 	for s, batch := range batches {
 		if err := ctx.Err(); err != nil {
@@ -135,35 +138,59 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 // through, so there is nothing to wait for.
 func (x *Index) Sync(ctx context.Context) error { return ctx.Err() }
 
-// shardFor finds the shard that holds an id, or the one a new id goes to.
-func (x *Index) shardFor(id string, fresh map[*shard]int) (s *shard, isNew bool, err error) {
-	day, err := dayOf(id)
-	if err != nil {
-		return nil, false, err
-	}
+// place deals a day's messages to its shards: one seen before goes where it
+// stands, a new one to the newest part that has room.
+func (x *Index) place(day string, messages []mail.Message, batches map[*shard][]mail.Message) error {
 	parts := x.partsOf(day)
-	for _, part := range parts {
-		if err := x.open(part); err != nil {
-			continue
-		}
-		if has, err := part.has(id); err != nil {
-			return nil, false, err
-		} else if has {
-			return part, false, nil
-		}
-	}
-	if parts = x.partsOf(day); len(parts) > 0 {
-		last := parts[len(parts)-1]
+	parts = slices.DeleteFunc(parts, func(s *shard) bool { return x.open(s) != nil })
+	var last *shard
+	room := 0
+	if len(parts) > 0 {
+		last = parts[len(parts)-1]
 		n, err := last.count()
 		if err != nil {
-			return nil, false, err
+			return fmt.Errorf("count shard %s: %w", last.name, err)
 		}
-		if int(n)+fresh[last] < x.options.ShardDocs {
-			return last, true, nil
+		room = x.options.ShardDocs - int(n)
+	}
+	standing := map[string]*shard{}
+	if len(parts) > 1 || len(parts) == 1 && room < len(messages) {
+		for _, part := range parts {
+			if err := part.holds(messages, standing); err != nil {
+				return fmt.Errorf("look up ids in shard %s: %w", part.name, err)
+			}
 		}
 	}
-	s, err = x.addShard(fmt.Sprintf("%s.%03d", day, len(parts)))
-	return s, true, err
+	for _, m := range messages {
+		if s := standing[m.ID]; s != nil {
+			batches[s] = append(batches[s], m)
+			continue
+		}
+		if last == nil || room <= 0 {
+			var err error
+			if last, err = x.addShard(fmt.Sprintf("%s.%03d", day, x.nextPart(day))); err != nil {
+				return err
+			}
+			room = x.options.ShardDocs
+		}
+		room--
+		standing[m.ID] = last
+		batches[last] = append(batches[last], m)
+	}
+	return nil
+}
+
+// nextPart is the number of a day's next part.
+func (x *Index) nextPart(day string) int {
+	parts := x.partsOf(day)
+	if len(parts) == 0 {
+		return 0
+	}
+	n, err := strconv.Atoi(parts[len(parts)-1].name[len(day)+1:])
+	if err != nil {
+		return len(parts)
+	}
+	return n + 1
 }
 
 func (x *Index) addShard(name string) (*shard, error) {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -12,6 +13,8 @@ import (
 	"github.com/blevesearch/bleve/v2/search/query"
 	"github.com/blevesearch/bleve/v2/search/searcher"
 	bleveindex "github.com/blevesearch/bleve_index_api"
+
+	"mailwhy/engine/mail"
 )
 
 // values are the distinct values of one field of a shard: a fragment is looked
@@ -77,24 +80,38 @@ func (s *shard) termsContaining(field, fragment string) ([]string, error) {
 	return v.containing(fragment), nil
 }
 
+// mostTerms is how many distinct values a fragment may expand to in a page's
+// query; past it the rows themselves are looked at, of which most will match.
+const mostTerms = 1000
+
 // expand turns a query line into one bleve query for this shard; nil when
 // nothing here can match.
 func (s *shard) expand(ctx context.Context, q Query) (query.Query, error) {
+	expanded, _, err := s.expandUpTo(ctx, q, math.MaxInt)
+	return expanded, err
+}
+
+// expandUpTo leaves out the terms that expand to more than most values; they
+// are returned, and a match must be held against them.
+func (s *shard) expandUpTo(ctx context.Context, q Query, most int) (query.Query, []Term, error) {
 	must := []query.Query{}
 	not := []query.Query{}
+	var leftOut []Term
 	for _, t := range q.Terms {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		alternatives, err := s.alternatives(t)
+		alternatives, size, err := s.alternatives(t)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		switch {
+		case size > most:
+			leftOut = append(leftOut, t)
 		case t.Not:
 			not = append(not, alternatives...)
 		case len(alternatives) == 0:
-			return nil, nil
+			return nil, nil, nil
 		default:
 			must = append(must, bleve.NewDisjunctionQuery(alternatives...))
 		}
@@ -104,18 +121,54 @@ func (s *shard) expand(ctx context.Context, q Query) (query.Query, error) {
 	}
 	if len(not) == 0 {
 		if len(must) == 1 {
-			return must[0], nil
+			return must[0], leftOut, nil
 		}
-		return bleve.NewConjunctionQuery(must...), nil
+		return bleve.NewConjunctionQuery(must...), leftOut, nil
 	}
 	b := bleve.NewBooleanQuery()
 	b.AddMust(must...)
 	b.AddMustNot(not...)
-	return b, nil
+	return b, leftOut, nil
 }
 
-// alternatives lists the queries of which one must match for a term to match.
-func (s *shard) alternatives(t Term) ([]query.Query, error) {
+// holds says whether a message satisfies every one of the terms.
+func holds(terms []Term, m *mail.Message) bool {
+	if len(terms) == 0 {
+		return true
+	}
+	fields := fieldsOf(m)
+	fields[fieldOutcome] = []string{string(m.Outcome)}
+	for _, t := range terms {
+		if t.in(fields) == t.Not {
+			return false
+		}
+	}
+	return true
+}
+
+// in looks the term up in the values of a message, as the index would.
+func (t Term) in(fields map[string][]string) bool {
+	if f, ok := exactFields[t.Field]; ok {
+		return slices.Contains(fields[f], t.Value)
+	}
+	look := []string{fragmentFieldOf[t.Field]}
+	if t.Field == "" {
+		if slices.Contains(fields[fieldID], t.Value) {
+			return true
+		}
+		look = fragmentFields
+	}
+	for _, f := range look {
+		if slices.ContainsFunc(fields[f], func(v string) bool { return strings.Contains(v, t.Value) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// alternatives lists the queries of which one must match for a term to match,
+// and how many values they name together.
+func (s *shard) alternatives(t Term) (_ []query.Query, size int, _ error) {
 	var list []query.Query
 	exact := func(field string) {
 		q := bleve.NewTermQuery(t.Value)
@@ -124,7 +177,7 @@ func (s *shard) alternatives(t Term) ([]query.Query, error) {
 	}
 	if f, ok := exactFields[t.Field]; ok {
 		exact(f)
-		return list, nil
+		return list, 1, nil
 	}
 	fields := fragmentFields
 	if t.Field != "" {
@@ -135,14 +188,14 @@ func (s *shard) alternatives(t Term) ([]query.Query, error) {
 	for _, field := range fields {
 		terms, err := s.termsContaining(field, t.Value)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if len(terms) > 0 {
+		if size += len(terms); len(terms) > 0 {
 			slices.Sort(terms)
 			list = append(list, &termsQuery{field: field, terms: terms})
 		}
 	}
-	return list, nil
+	return list, size, nil
 }
 
 // termsQuery matches documents that have any of the terms in a field.

@@ -16,6 +16,7 @@ import (
 	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search"
+	"github.com/blevesearch/bleve/v2/search/query"
 
 	"mailwhy/engine/mail"
 )
@@ -103,7 +104,8 @@ const (
 	fieldRule      = "rule"
 	fieldGateway   = "gw"
 	fieldIP        = "ip"
-	fieldMessage   = "m" // the message as JSON; stored, not searched
+	fieldHour      = "hour" // of the id's time, "09": a broad answer is walked hour by hour
+	fieldMessage   = "m"    // the message as JSON; stored, not searched
 )
 
 // fragmentFields are those a bare word looks into.
@@ -111,7 +113,7 @@ var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubje
 
 func newMapping() mapping.IndexMapping {
 	document := bleve.NewDocumentStaticMapping()
-	for _, name := range append([]string{fieldID, fieldOutcome, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
+	for _, name := range append([]string{fieldID, fieldOutcome, fieldHour, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
 		f := bleve.NewKeywordFieldMapping()
 		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
 		f.DocValues = name == fieldOutcome
@@ -146,7 +148,11 @@ func document(m mail.Message) (map[string]any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
 	}
-	d := map[string]any{fieldMessage: string(data), fieldOutcome: string(m.Outcome)}
+	at, err := timeOf(m.ID)
+	if err != nil {
+		return nil, err
+	}
+	d := map[string]any{fieldMessage: string(data), fieldOutcome: string(m.Outcome), fieldHour: at.Format(hourForm)}
 	for field, texts := range fieldsOf(&m) {
 		d[field] = texts
 	}
@@ -179,9 +185,40 @@ func (s *shard) put(messages []mail.Message) error {
 	return nil
 }
 
-func (s *shard) has(id string) (bool, error) {
-	d, err := s.bleve.Document(id)
-	return d != nil, err
+// holds notes which of the messages stand in this shard.
+func (s *shard) holds(messages []mail.Message, standing map[string]*shard) error {
+	inner, err := s.bleve.Advanced()
+	if err != nil {
+		return err
+	}
+	reader, err := inner.Reader()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	ids := make([]string, len(messages))
+	for i := range messages {
+		ids[i] = messages[i].ID
+	}
+	found, err := reader.DocIDReaderOnly(ids)
+	if err != nil {
+		return err
+	}
+	defer found.Close()
+	for {
+		internal, err := found.Next()
+		if err != nil {
+			return err
+		}
+		if internal == nil {
+			return nil
+		}
+		id, err := reader.ExternalID(internal)
+		if err != nil {
+			return err
+		}
+		standing[id] = s
+	}
 }
 
 func (s *shard) count() (uint64, error) { return s.bleve.DocCount() }
@@ -198,15 +235,58 @@ func (s *shard) get(ctx context.Context, id string) (mail.Message, error) {
 	return rows[0], nil
 }
 
-// page returns up to limit matches below the cursor, newest first.
+const hourForm = "15"
+
+// broad is how many matches a shard may have and still be sorted whole: bleve
+// reads the id of every match to sort it.
+const broad = 400
+
+// page returns up to limit matches below the cursor, newest first. A broad
+// answer is walked hour by hour, so that its cost is that of a page.
 func (s *shard) page(ctx context.Context, q Query, after Cursor, limit int) ([]mail.Message, error) {
 	if limit <= 0 {
 		return nil, nil
 	}
-	expanded, err := s.expand(ctx, q)
+	expanded, leftOut, err := s.expandUpTo(ctx, q, mostTerms)
 	if err != nil || expanded == nil {
 		return nil, err
 	}
+	keep := func(m *mail.Message) bool { return q.inTime(m.Time) && holds(leftOut, m) }
+	count, err := s.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(expanded, 0, 0, false))
+	if err != nil {
+		return nil, err
+	}
+	if count.Total <= broad {
+		return s.slice(ctx, expanded, q.Since, keep, after, limit)
+	}
+	var rows []mail.Message
+	for hour := s.lastHour(q, after); hour >= 0 && len(rows) < limit; hour-- {
+		inHour := bleve.NewTermQuery(fmt.Sprintf("%02d", hour))
+		inHour.SetField(fieldHour)
+		more, err := s.slice(ctx, bleve.NewConjunctionQuery(inHour, expanded), q.Since, keep, after, limit-len(rows))
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+// lastHour is the newest hour of the shard's day that can hold a match below
+// the cursor.
+func (s *shard) lastHour(q Query, after Cursor) int {
+	hour := 23
+	if at, err := timeOf(string(after)); err == nil && at.Format(time.DateOnly) == s.day() {
+		hour = at.Hour()
+	}
+	if until := q.Until.UTC(); !q.Until.IsZero() && until.Format(time.DateOnly) == s.day() {
+		hour = min(hour, until.Hour())
+	}
+	return hour
+}
+
+// slice pages through one bleve query until it has the rows asked for.
+func (s *shard) slice(ctx context.Context, expanded query.Query, since time.Time, keep func(*mail.Message) bool, after Cursor, limit int) ([]mail.Message, error) {
 	var rows []mail.Message
 	for {
 		request := bleve.NewSearchRequestOptions(expanded, limit, 0, false)
@@ -218,11 +298,11 @@ func (s *shard) page(ctx context.Context, q Query, after Cursor, limit int) ([]m
 			return nil, err
 		}
 		for i := range found {
-			if q.inTime(found[i].Time) {
+			if keep(&found[i]) {
 				rows = append(rows, found[i])
 			}
 		}
-		if len(found) < limit || len(rows) >= limit || !q.Since.IsZero() && found[len(found)-1].Time.Before(q.Since) {
+		if len(found) < limit || len(rows) >= limit || !since.IsZero() && found[len(found)-1].Time.Before(since) {
 			return rows[:min(limit, len(rows))], nil
 		}
 		after = Cursor(found[len(found)-1].ID)

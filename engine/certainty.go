@@ -170,10 +170,7 @@ func (s *Set) completions(plain *facts) []facts {
 		ok = ok && grow(len(names), func(f *facts, i int) { f.name = names[i] })
 	}
 	if plain.asked&factClientIP != 0 {
-		clients := []netip.Addr{{}}
-		for _, p := range plain.ranges {
-			clients = append(clients, p.Addr())
-		}
+		clients := boundaries(plain.ranges)
 		ok = ok && grow(len(clients), func(f *facts, i int) { f.client = clients[i] })
 	}
 	if plain.asked&factSPF != 0 {
@@ -183,6 +180,25 @@ func (s *Set) completions(plain *facts) []facts {
 		return nil
 	}
 	return list
+}
+
+// boundaries gives a client for every way to lie inside or outside of ranges
+// that may nest: which hold an address changes only at the first address of
+// one and behind its last.
+func boundaries(ranges []netip.Prefix) []netip.Addr {
+	clients := []netip.Addr{{}}
+	for _, p := range ranges {
+		first := p.Masked().Addr()
+		bytes := first.AsSlice()
+		for bit := p.Bits(); bit < len(bytes)*8; bit++ {
+			bytes[bit/8] |= 0x80 >> (bit % 8)
+		}
+		clients = append(clients, first)
+		if last, ok := netip.AddrFromSlice(bytes); ok && last.Next().IsValid() {
+			clients = append(clients, last.Next())
+		}
+	}
+	return clients
 }
 
 // representatives gives one sender address for each spec that a policy for

@@ -55,7 +55,7 @@ func (s *session) demo(ctx context.Context) error {
 	if s.onTerminal() {
 		return s.show(ctx, c)
 	}
-	a, err := app.Open(c)
+	a, err := app.OpenSoon(ctx, c)
 	if err != nil {
 		return err
 	}

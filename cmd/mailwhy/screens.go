@@ -9,6 +9,7 @@ import (
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine/exception"
+	"mailwhy/index"
 	"mailwhy/tui"
 )
 
@@ -45,9 +46,14 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 	owned := make(chan error, 1)
 	started := false
 	var a *app.App
-	open := func(context.Context) (tui.Services, error) {
+	open := func(opening context.Context) (tui.Services, error) {
 		var err error
-		if a, err = app.Open(c); err != nil {
+		a, err = app.OpenSoon(opening, c)
+		var held *index.HeldError
+		if errors.As(err, &held) { // a line of the screen has no room for the folder as well
+			return tui.Services{}, fmt.Errorf("process %d of %s has it; mailwhy search asks it", held.PID, held.User)
+		}
+		if err != nil {
 			return tui.Services{}, err
 		}
 		started = true

@@ -58,7 +58,7 @@ func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor
 	if err != nil {
 		return err
 	}
-	a, err := app.Open(c)
+	a, err := app.OpenSoon(ctx, c)
 	var held *index.HeldError
 	if errors.As(err, &held) {
 		return s.forward(ctx, held)

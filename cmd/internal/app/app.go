@@ -75,6 +75,30 @@ func Open(c config.Config) (*App, error) {
 	return a, nil
 }
 
+// patience is how long OpenSoon waits for a short command to end.
+const patience = 2 * time.Second
+
+// OpenSoon is Open that waits for a holder that serves nobody: a short command
+// that ends at once. *index.HeldError when the holder serves others, or stays.
+func OpenSoon(ctx context.Context, c config.Config) (*App, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for {
+		a, err := Open(c)
+		var held *index.HeldError
+		if !errors.As(err, &held) || answers(ctx, held.Socket) {
+			return a, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-again.C:
+		}
+	}
+}
+
 // Close ends everything and gives the folder back.
 func (a *App) Close() error {
 	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.lock.Close())

@@ -148,15 +148,32 @@ func (f *frames) send(kind byte, p []byte) error {
 
 func (f *frames) exit(status int) { _ = f.send(frameExit, []byte{byte(status)}) } // a peer that left does not care
 
+func dial(ctx context.Context, socket string) (net.Conn, error) {
+	near, done, err := nearSocket(socket)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", near)
+}
+
+// answers tells whether somebody serves the socket.
+func answers(ctx context.Context, socket string) bool {
+	if socket == "" {
+		return false
+	}
+	conn, err := dial(ctx, socket)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}
+
 // Forward runs a command line in the owner's process and returns its exit
 // status.
 func Forward(ctx context.Context, socket string, args []string, stdin []byte, stdout, stderr io.Writer) (int, error) {
-	near, done, err := nearSocket(socket)
-	if err != nil {
-		return 0, err
-	}
-	conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "unix", near)
-	done()
+	conn, err := dial(ctx, socket)
 	if err != nil {
 		return 0, fmt.Errorf("reach the owner: %w", err)
 	}

@@ -104,6 +104,19 @@ func Agree(set *Set, m *mail.Message, at, now time.Time, v Verdict) Agreement {
 func disagree(set *Set, m *mail.Message, at, now time.Time, v Verdict, claims []claim, a Agreement) Agreement {
 	refused := v.Outcome != nil && *v.Outcome != mail.Accepted
 	for _, c := range claims {
+		if c.stage == "" || refused {
+			continue
+		}
+		if p := endedSince(set, m, at, c.stage); p != nil {
+			a.Result, a.Detail = PolicyChanged, fmt.Sprintf("policy %s would have stopped it and was not in force", p.ID)
+			return a
+		}
+		if current := Decide(set, m, now); current.Outcome != nil && *current.Outcome != mail.Accepted && current.Stage == c.stage && !now.Equal(at) {
+			a.Result, a.Detail = PolicyChanged, fmt.Sprintf("as of the message no policy of %s stops it, as of now %s does: the policies changed between", c.stage, current.Policy)
+			return a
+		}
+	}
+	for _, c := range claims {
 		if c.stage == "" && !refused {
 			a.Result, a.Detail = NotPolicy, c.who+" refused it, which no sender policy decides"
 			return a
@@ -113,18 +126,9 @@ func disagree(set *Set, m *mail.Message, at, now time.Time, v Verdict, claims []
 		a.Result, a.Detail = Agrees, "the message was let in"
 		return a
 	}
-	current := Decide(set, m, now)
 	for _, c := range claims {
 		if c.stage == "" {
 			continue
-		}
-		if current.Outcome != nil && *current.Outcome != mail.Accepted && current.Stage == c.stage && !now.Equal(at) {
-			a.Result, a.Detail = PolicyChanged, fmt.Sprintf("as of the message no policy of %s stops it, as of now %s does: the policies changed between", c.stage, current.Policy)
-			return a
-		}
-		if p := endedSince(set, m, at, c.stage); p != nil {
-			a.Result, a.Detail = PolicyChanged, fmt.Sprintf("policy %s would have stopped it and is no longer in force", p.ID)
-			return a
 		}
 		a.Result, a.Detail = Unexplained, fmt.Sprintf("the log names %s, but no loaded policy of it stops the message", c.stage)
 		return a

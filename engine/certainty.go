@@ -262,9 +262,11 @@ func (s *Set) samples(spec Spec) []mail.Path {
 	folded := spec.folded()
 	switch spec.Type {
 	case FreeMailDomains:
-		for domain := range s.file.freeMail {
-			return []mail.Path{mail.Path("someone@" + domain)}
+		var each []mail.Path
+		for _, domain := range sortedKeys(s.file.freeMail) {
+			each = append(each, mail.Path("someone@"+domain))
 		}
+		return each
 	case EmailDomain:
 		return []mail.Path{mail.Path("someone@" + strings.Replace(folded.Value, "*.", "any.", 1))}
 	case IndividualAddress:

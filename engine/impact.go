@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -26,6 +27,7 @@ type ImpactReport struct {
 // context's error when cancelled.
 func Impact(ctx context.Context, set *Set, change Change, now time.Time, messages iter.Seq[mail.Message]) (ImpactReport, error) {
 	change.Since, change.Until = time.Time{}, time.Time{}
+	change.Policies = slices.Clone(change.Policies)
 	for i := range change.Policies {
 		change.Policies[i].Since, change.Policies[i].Until = time.Time{}, time.Time{}
 	}

@@ -13,8 +13,6 @@ import (
 	"github.com/blevesearch/bleve/v2/search/query"
 	"github.com/blevesearch/bleve/v2/search/searcher"
 	bleveindex "github.com/blevesearch/bleve_index_api"
-
-	"mailwhy/engine/mail"
 )
 
 // values are the distinct values of one field of a shard: a fragment is looked
@@ -81,7 +79,7 @@ func (s *shard) termsContaining(field, fragment string) ([]string, error) {
 }
 
 // mostTerms is how many distinct values a fragment may expand to in a page's
-// query; past it the rows themselves are looked at, of which most will match.
+// query; past it the documents' own values are looked at, of which most will match.
 const mostTerms = 1000
 
 // expand turns a query line into one bleve query for this shard; nil when
@@ -131,19 +129,41 @@ func (s *shard) expandUpTo(ctx context.Context, q Query, most int) (query.Query,
 	return b, leftOut, nil
 }
 
-// holds says whether a message satisfies every one of the terms.
-func holds(terms []Term, m *mail.Message) bool {
+// holding narrows a query to the documents whose own values satisfy the terms.
+func holding(terms []Term, q query.Query) query.Query {
 	if len(terms) == 0 {
-		return true
+		return q
 	}
-	fields := fieldsOf(m)
-	fields[fieldOutcome] = []string{string(m.Outcome)}
-	for _, t := range terms {
-		if t.in(fields) == t.Not {
-			return false
+	look := append([]string{fieldID, fieldRule}, fragmentFields...)
+	return query.NewCustomFilterQueryWithFilter(q, func(_ context.Context, d *search.DocumentMatch) (bool, error) {
+		fields := map[string][]string{}
+		for name, value := range d.Fields {
+			fields[name] = texts(value)
 		}
+		for _, t := range terms {
+			if t.in(fields) == t.Not {
+				return false, nil
+			}
+		}
+		return true, nil
+	}, look, nil)
+}
+
+// texts reads what bleve gives for a field: one value or several.
+func texts(value any) []string {
+	switch v := value.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		var list []string
+		for _, one := range v {
+			if text, ok := one.(string); ok {
+				list = append(list, text)
+			}
+		}
+		return list
 	}
-	return true
+	return nil
 }
 
 // in looks the term up in the values of a message, as the index would.

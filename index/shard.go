@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -116,7 +117,7 @@ func newMapping() mapping.IndexMapping {
 	for _, name := range append([]string{fieldID, fieldOutcome, fieldHour, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
 		f := bleve.NewKeywordFieldMapping()
 		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
-		f.DocValues = name == fieldOutcome
+		f.DocValues = name == fieldID || name == fieldRule || slices.Contains(fragmentFields, name) // a broad fragment is held against them
 		document.AddFieldMappingsAt(name, f)
 	}
 	stored := bleve.NewKeywordFieldMapping()
@@ -251,19 +252,18 @@ func (s *shard) page(ctx context.Context, q Query, after Cursor, limit int) ([]m
 	if err != nil || expanded == nil {
 		return nil, err
 	}
-	keep := func(m *mail.Message) bool { return q.inTime(m.Time) && holds(leftOut, m) }
 	count, err := s.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(expanded, 0, 0, false))
 	if err != nil {
 		return nil, err
 	}
 	if count.Total <= broad {
-		return s.slice(ctx, expanded, q.Since, keep, after, limit)
+		return s.slice(ctx, holding(leftOut, expanded), q, after, limit)
 	}
 	var rows []mail.Message
 	for hour := s.lastHour(q, after); hour >= 0 && len(rows) < limit; hour-- {
 		inHour := bleve.NewTermQuery(fmt.Sprintf("%02d", hour))
 		inHour.SetField(fieldHour)
-		more, err := s.slice(ctx, bleve.NewConjunctionQuery(inHour, expanded), q.Since, keep, after, limit-len(rows))
+		more, err := s.slice(ctx, holding(leftOut, bleve.NewConjunctionQuery(inHour, expanded)), q, after, limit-len(rows))
 		if err != nil {
 			return nil, err
 		}
@@ -286,7 +286,7 @@ func (s *shard) lastHour(q Query, after Cursor) int {
 }
 
 // slice pages through one bleve query until it has the rows asked for.
-func (s *shard) slice(ctx context.Context, expanded query.Query, since time.Time, keep func(*mail.Message) bool, after Cursor, limit int) ([]mail.Message, error) {
+func (s *shard) slice(ctx context.Context, expanded query.Query, q Query, after Cursor, limit int) ([]mail.Message, error) {
 	var rows []mail.Message
 	for {
 		request := bleve.NewSearchRequestOptions(expanded, limit, 0, false)
@@ -298,11 +298,11 @@ func (s *shard) slice(ctx context.Context, expanded query.Query, since time.Time
 			return nil, err
 		}
 		for i := range found {
-			if keep(&found[i]) {
+			if q.inTime(found[i].Time) {
 				rows = append(rows, found[i])
 			}
 		}
-		if len(found) < limit || len(rows) >= limit || !since.IsZero() && found[len(found)-1].Time.Before(since) {
+		if len(found) < limit || len(rows) >= limit || !q.Since.IsZero() && found[len(found)-1].Time.Before(q.Since) {
 			return rows[:min(limit, len(rows))], nil
 		}
 		after = Cursor(found[len(found)-1].ID)

@@ -304,22 +304,20 @@ func (f *postfix) transaction(id []byte) *transaction {
 }
 
 func (f *postfix) transactionOrNew(l *postfixLine, id []byte) *transaction {
-	if t := f.transaction(id); t != nil {
+	key := f.transactionKey(id)
+	hash := f.p.open.byKey.hash(key)
+	if t := f.p.open.byKey.find(key, hash); t != nil {
 		return t
 	}
-	return f.p.open.add(f.transactionKey(id), l.e.ms)
+	return f.p.open.addHashed(key, hash, l.e.ms)
 }
 
 // begin opens a message. Short queue ids are used again, so an id that had a
 // client before is a new message now.
 func (f *postfix) begin(l *postfixLine, id, rest []byte) {
-	t := f.transaction(id)
-	if t != nil && (t.has(keptClient) || t.has(keptSender) || len(t.records) > 0) {
-		f.p.open.close(t)
-		t = nil
-	}
-	if t == nil {
-		t = f.p.open.add(f.transactionKey(id), l.e.ms)
+	t := f.transactionOrNew(l, id)
+	if t.has(keptClient) || t.has(keptSender) || len(t.records) > 0 {
+		t = f.p.open.begin(f.transactionKey(id), l.e.ms)
 	}
 	t.keep(keptClient, l.s, l.offset, l.raw)
 }

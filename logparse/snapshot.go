@@ -180,7 +180,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 	if p.open.get(saved.Key) != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
-	t := &transaction{key: saved.Key, born: saved.Born, facts: saved.Facts}
+	t := &transaction{key: saved.Key, hash: p.open.byKey.hash(saved.Key), born: saved.Born, facts: saved.Facts}
 	for _, l := range saved.Lines {
 		s := p.streams[l.Stream]
 		if s == nil {

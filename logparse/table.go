@@ -1,7 +1,6 @@
 package logparse
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
@@ -28,38 +27,44 @@ func newTable() table {
 	return table{seed: maphash.Bytes(maphash.MakeSeed(), nil), slots: make([]slot, 256)}
 }
 
-// hash mixes eight bytes at a time by folded multiplication, as wyhash does.
-// Keys are some twenty bytes, for which a call of maphash costs three times as
-// much; the seed keeps a log from choosing its collisions.
+// hash mixes eight bytes at a time by folded multiplication, as wyhash does;
+// the last eight overlap those before. Keys are some twenty bytes, for which a
+// call of maphash costs three times as much; the seed keeps a log from
+// choosing its collisions.
 func (t *table) hash(key []byte) uint64 {
 	const k0, k1 = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
 	h := t.seed ^ uint64(len(key))*k1
-	for ; len(key) >= 8; key = key[8:] {
-		hi, lo := bits.Mul64(h^k0, binary.LittleEndian.Uint64(key)^k1)
-		h = hi ^ lo
-	}
 	var tail uint64
-	for _, c := range key {
-		tail = tail<<8 | uint64(c)
+	if len(key) >= 8 {
+		tail = binary.LittleEndian.Uint64(key[len(key)-8:])
+		for ; len(key) > 8; key = key[8:] {
+			hi, lo := bits.Mul64(h^k0, binary.LittleEndian.Uint64(key)^k1)
+			h = hi ^ lo
+		}
+	} else {
+		for _, c := range key {
+			tail = tail<<8 | uint64(c)
+		}
 	}
 	hi, lo := bits.Mul64(h^k0, tail^k1)
 	return hi ^ lo
 }
 
-func (t *table) get(key []byte) *transaction {
-	hash := t.hash(key)
+func (t *table) get(key []byte) *transaction { return t.find(key, t.hash(key)) }
+
+// find is get for a key whose hash is known.
+func (t *table) find(key []byte, hash uint64) *transaction {
 	mask := uint64(len(t.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		s := &t.slots[i]
-		if s.t == nil || s.hash == hash && bytes.Equal(s.t.key, key) {
+		if s.t == nil || s.hash == hash && string(s.t.key) == string(key) {
 			return s.t
 		}
 	}
 }
 
-// put adds a transaction whose key is not in the table.
+// put adds a transaction whose key is not in the table; its hash is set.
 func (t *table) put(x *transaction) {
-	x.hash = t.hash(x.key)
 	t.n++
 	if t.n*4 > len(t.slots)*3 {
 		old := t.slots

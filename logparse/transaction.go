@@ -17,8 +17,9 @@ const transactionAge = 14 * 24 * 60 * 60 * 1000 // milliseconds
 // buffer that the next transaction uses again.
 type transaction struct {
 	key        []byte
-	hash       uint64 // of key, the table's
-	born       int64  // Unix milliseconds of its first line
+	room       [40]byte // where key stands, unless it is longer: beside it, one read of memory for both
+	hash       uint64   // of key, the table's
+	born       int64    // Unix milliseconds of its first line
 	lines      []keptLine
 	text       []byte           // the bytes of lines
 	records    []*record        // one a recipient, in the order they failed
@@ -147,6 +148,11 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 // add is begin for a key that is known to be free. The oldest transactions are
 // let go when there are too many or when they are too old.
 func (o *transactions) add(key []byte, unixMilli int64) *transaction {
+	return o.addHashed(key, o.byKey.hash(key), unixMilli)
+}
+
+// addHashed is add for a key whose hash is known.
+func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *transaction {
 	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
 		o.letGo++
 		o.close(t)
@@ -156,9 +162,9 @@ func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400), key: make([]byte, 0, 40)}
+		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400)}
 	}
-	t.key, t.born = append(t.key[:0], key...), unixMilli
+	t.key, t.hash, t.born = append(t.room[:0], key...), hash, unixMilli
 	o.byKey.put(t)
 	o.open.append(t)
 	return t
@@ -181,7 +187,7 @@ func (o *transactions) finish(t *transaction) {
 func (o *transactions) close(t *transaction) {
 	o.byKey.delete(t)
 	t.list.remove(t)
-	*t = transaction{key: t.key[:0], lines: t.lines[:0], text: t.text[:0], next: o.free}
+	t.key, t.lines, t.text, t.records, t.facts, t.list, t.prev, t.next = nil, t.lines[:0], t.text[:0], nil, nil, nil, nil, o.free
 	o.free = t
 }
 

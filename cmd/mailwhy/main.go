@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"mailwhy/tui/quiet"
@@ -15,6 +16,9 @@ import (
 
 func main() {
 	quiet.Restore()
+	if os.Getenv("GOGC") == "" { // reading logs makes much that soon is garbage, beside little that stays
+		debug.SetGCPercent(200)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()

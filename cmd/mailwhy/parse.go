@@ -42,57 +42,73 @@ type parseStats struct {
 }
 
 // parse reads the files as one story and prints the messages by id, which is
-// the order of their first failing lines.
+// the order of their first failing lines, or only counts them.
 func (s *session) parse(c *cobra.Command, args []string, format string, withStats, all bool) error {
 	if known := logparse.Formats(); format != "" && !slices.Contains(known, format) {
 		return fmt.Errorf("--format %s is not known: it is one of %s", format, strings.Join(known, ", "))
 	}
-	parser := logparse.NewParser(logparse.Options{All: all})
-	counts := parseStats{ByOutcome: map[string]int{}, ByFormat: map[string]int{}}
-	messages := map[string]mail.Message{}
 	files, err := expand(args)
 	if err != nil {
 		return err
 	}
-	for _, name := range files {
-		stats, err := readLog(c.Context(), s, parser, name, format)
-		if err != nil {
-			return err
+	parser := logparse.NewParser(logparse.Options{All: all})
+	read := func(emit func(mail.Message)) (counts parseStats, err error) {
+		for _, name := range files {
+			stats, err := readLog(c.Context(), s, parser, name, format, emit)
+			if err != nil {
+				return counts, err
+			}
+			counts.Files++
+			counts.Lines += stats.Lines
+			counts.UnrecognisedFailing += stats.UnrecognisedFailing
 		}
-		counts.Files++
-		counts.Lines += stats.Lines
-		counts.UnrecognisedFailing += stats.UnrecognisedFailing
-		parser.Drain(func(m mail.Message) { messages[m.ID] = m })
+		return counts, nil
+	}
+	if withStats {
+		return s.parseCounts(read)
+	}
+	return s.parseMessages(read)
+}
+
+// parseCounts keeps of each message only what is counted.
+func (s *session) parseCounts(read func(emit func(mail.Message)) (parseStats, error)) error {
+	type counted struct {
+		outcome mail.Outcome
+		format  string
+	}
+	messages := map[string]counted{}
+	counts, err := read(func(m mail.Message) { messages[m.ID] = counted{m.Outcome, m.Format} })
+	if err != nil {
+		return err
+	}
+	counts.Messages = len(messages)
+	counts.ByOutcome, counts.ByFormat = map[string]int{}, map[string]int{}
+	for _, m := range messages {
+		counts.ByOutcome[string(m.outcome)]++
+		counts.ByFormat[m.format]++
+	}
+	return s.printJSON(s.stdout, counts)
+}
+
+func (s *session) parseMessages(read func(emit func(mail.Message)) (parseStats, error)) error {
+	messages := map[string]mail.Message{}
+	if _, err := read(func(m mail.Message) { messages[m.ID] = m }); err != nil {
+		return err
 	}
 	w, flush := s.buffered()
 	for _, id := range slices.Sorted(maps.Keys(messages)) {
 		m := messages[id]
-		counts.Messages++
-		counts.ByOutcome[string(m.Outcome)]++
-		counts.ByFormat[m.Format]++
-		if withStats {
-			continue
-		}
 		if err := s.printMessage(w, &m); err != nil {
-			return err
-		}
-	}
-	if withStats {
-		if err := s.printStats(w, counts); err != nil {
 			return err
 		}
 	}
 	if err := flush(); err != nil {
 		return err
 	}
-	if counts.Messages == 0 && !withStats {
+	if len(messages) == 0 {
 		return errNothing
 	}
 	return nil
-}
-
-func (s *session) printStats(w io.Writer, counts parseStats) error {
-	return s.printJSON(w, counts)
 }
 
 // printMessage prints one message as a line.

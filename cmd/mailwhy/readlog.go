@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"mailwhy/engine/mail"
 	"mailwhy/logparse"
 	"mailwhy/logparse/tail"
 )
@@ -18,8 +19,9 @@ import (
 const mostFirstLine = 1 << 20
 
 // readLog feeds one file, decompressed by its name, or standard input for "-"
-// to the parser, under the name the user gave.
-func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, format string) (logparse.Stats, error) {
+// to the parser, under the name the user gave. emit gets each message as it is
+// made, and again whenever a later line changes it.
+func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, format string, emit func(mail.Message)) (logparse.Stats, error) {
 	in, modified := io.NopCloser(s.stdin), s.now()
 	if name != "-" {
 		path, err := s.path(name)
@@ -39,20 +41,34 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 		}
 	}
 	defer in.Close()
-	reader := bufio.NewReaderSize(in, mostFirstLine)
-	head, err := reader.Peek(mostFirstLine)
-	if err != nil && !errors.Is(err, io.EOF) {
+	head, first, err := firstLine(in)
+	if err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	first, ok := tail.FirstLine(head)
-	if !ok {
-		first = head
-	}
-	sink := &parseSink{parser: parser, format: format, name: name}
-	if _, err := tail.Feed(ctx, reader, tail.Source{ID: logparse.SourceID(first), Path: name, ModTime: modified}, 0, sink); err != nil {
+	sink := &parseSink{parser: parser, format: format, name: name, emit: emit}
+	whole := io.MultiReader(bytes.NewReader(head), in)
+	if _, err := tail.Feed(ctx, whole, tail.Source{ID: logparse.SourceID(first), Path: name, ModTime: modified}, 0, sink); err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	return sink.stream.Stats(), nil
+}
+
+// firstLine reads until the first line is complete and returns all it has read.
+func firstLine(in io.Reader) (head, first []byte, err error) {
+	for room := 4 << 10; ; room *= 4 {
+		more := make([]byte, room)
+		n, err := io.ReadFull(in, more)
+		head = append(head, more[:n]...)
+		if first, ok := tail.FirstLine(head); ok {
+			return head, first, nil
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || len(head) >= mostFirstLine {
+			return head, head, nil
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // parseSink gives one log to the parser.
@@ -60,13 +76,16 @@ type parseSink struct {
 	parser       *logparse.Parser
 	stream       *logparse.Stream
 	format, name string
+	emit         func(mail.Message)
 }
 
 func (p *parseSink) Chunk(_ context.Context, s tail.Source, offset int64, data []byte, eof bool) (int, error) {
 	if p.stream == nil {
 		p.stream = p.parser.Open(logparse.Source{ID: s.ID, Name: p.name, Format: p.format, ModTime: s.ModTime})
 	}
-	return p.stream.Feed(offset, data, eof), nil
+	used := p.stream.Feed(offset, data, eof)
+	p.parser.Drain(p.emit)
+	return used, nil
 }
 
 func (p *parseSink) Idle(context.Context) error { return nil }

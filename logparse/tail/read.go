@@ -32,10 +32,14 @@ func ReadFrom(ctx context.Context, path, id string, from int64, sink Sink) (int6
 	return end, nil
 }
 
+// readSize is how much is read at a time, in bytes: what stays in a core's own
+// cache until it is parsed. A longer line makes the buffer grow.
+const readSize = 128 << 10
+
 // Feed gives a stream to the sink to its end, the first byte standing at
 // offset; the half line at the end is used too.
 func Feed(ctx context.Context, r io.Reader, s Source, offset int64, sink Sink) (int64, error) {
-	buffer := make([]byte, 0, 1<<20)
+	buffer := make([]byte, 0, readSize)
 	for {
 		if err := ctx.Err(); err != nil {
 			return offset, err

@@ -36,10 +36,12 @@ func (p *Parser) loneRecord() *record {
 }
 
 // failed notes a failing line of r at unixMilli: the first gives the message
-// its id and time for ever, each counts as an attempt. The caller sets outcome
-// and reply. ordinal tells apart the messages one line makes.
+// its id and time for ever, each counts as an attempt, once. The caller sets
+// outcome and reply. ordinal tells apart the messages one line makes.
 func (p *Parser) failed(r *record, s *Stream, unixMilli, offset int64, ordinal int, line []byte) {
-	r.Attempts++
+	if !r.cites(s.source.Name, offset) { // a log that was truncated is read again
+		r.Attempts++
+	}
 	p.touched(r, s, unixMilli, offset, ordinal, line)
 }
 
@@ -71,15 +73,23 @@ func (p *Parser) list(r *record) {
 
 // cite adds a line to the evidence, once.
 func (r *record) cite(e mail.Evidence) {
-	for _, have := range r.Evidence {
-		if have.Offset == e.Offset && have.File == e.File {
-			return
-		}
+	if r.cites(e.File, e.Offset) {
+		return
 	}
 	if len(r.Evidence) >= maxEvidence { // a new slice: the old one was given out
 		r.Evidence = slices.Concat(r.Evidence[:headEvidence], r.Evidence[headEvidence+1:])
 	}
 	r.Evidence = append(r.Evidence, e)
+}
+
+// cites reports whether a line is among the evidence.
+func (r *record) cites(file string, offset int64) bool {
+	for i := range r.Evidence {
+		if e := &r.Evidence[i]; e.Offset == offset && e.File == file {
+			return true
+		}
+	}
+	return false
 }
 
 // unixTime is the time of a stamp; 0, a line without stamp, is the zero time.

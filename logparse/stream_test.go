@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mailwhy/engine/mail"
 )
 
 // lineFormat records what the stream splits.
@@ -114,4 +116,20 @@ func TestSourceIDIgnoresLineEnd(t *testing.T) {
 	if len(want) != 16 || bytes.ContainsAny([]byte(want), "-") {
 		t.Errorf("id %q is not 16 hexadecimal digits", want)
 	}
+}
+
+// TestReadAgain gives the same lines at the same offsets twice, as after a
+// truncation: no attempt counts twice.
+func TestReadAgain(t *testing.T) {
+	const log = "2026-11-23T10:00:00+00:00 mx1 postfix/smtp[7]: 4QAAAA1: to=<b@example.org>, relay=none, delay=1, delays=1/0/0/0, dsn=4.4.1, status=deferred (connect to mx.example.org[192.0.2.9]:25: Connection timed out)\n"
+	p := NewParser(Options{})
+	s := p.Open(Source{ID: "0123456789abcdef", Name: "maillog"})
+	s.Feed(0, []byte(log), false)
+	s.Feed(0, []byte(log), false)
+	s.Feed(int64(len(log)), []byte(log), false)
+	p.Drain(func(m mail.Message) {
+		if m.Attempts != 2 || len(m.Evidence) != 2 {
+			t.Errorf("%d attempts, %d lines, want 2 of each", m.Attempts, len(m.Evidence))
+		}
+	})
 }

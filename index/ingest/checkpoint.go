@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"mailwhy/logparse/tail"
 )
 
 // checkpoint is how far the logs were used, and what is open between lines.
 type checkpoint struct {
-	Offsets map[string]int64  `json:"offsets"` // by identity
-	Paths   map[string]string `json:"paths"`   // identity by path
-	Parser  []byte            `json:"parser"`
+	Tail   tail.State `json:"tail"`
+	Parser []byte     `json:"parser"`
 }
 
 const checkpointName = "checkpoint.json"

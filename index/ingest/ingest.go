@@ -102,7 +102,7 @@ func New(o Options) (*Pump, error) {
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
-		start.Start, start.Paused = c.Offsets, c.Paths
+		start.Start = c.Tail
 	}
 	p.follower = tail.New(start)
 	return p, nil
@@ -235,12 +235,7 @@ func (p *Pump) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("snapshot of open transactions: %w", err)
 	}
-	c := checkpoint{Offsets: p.follower.Offsets(), Paths: map[string]string{}, Parser: snapshot}
-	for _, f := range p.follower.Files() {
-		if f.ID != "" && !tail.Compressed(f.Path) {
-			c.Paths[f.Path] = f.ID
-		}
-	}
+	c := checkpoint{Tail: p.follower.State(), Parser: snapshot}
 	if err := writeCheckpoint(p.options.Data, c); err != nil {
 		return err
 	}

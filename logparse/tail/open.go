@@ -1,7 +1,6 @@
 package tail
 
 import (
-	"bytes"
 	"compress/bzip2"
 	"errors"
 	"fmt"
@@ -15,9 +14,6 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 )
-
-// longestFirstLine is how much of a file its identity is taken from, in bytes.
-const longestFirstLine = 64 << 10
 
 // Compressed reports whether a file of this name is read through a decompressor.
 func Compressed(path string) bool {
@@ -59,18 +55,6 @@ type decompressed struct {
 }
 
 func (d *decompressed) Close() error { return d.close() }
-
-// FirstLine returns the first complete line of the bytes a file begins with,
-// without its end (LF, CRLF or CR); ok is false while it is not complete.
-func FirstLine(head []byte) (line []byte, ok bool) {
-	if end := bytes.IndexAny(head, "\r\n"); end >= 0 {
-		return head[:end], true
-	}
-	if len(head) >= longestFirstLine {
-		return head[:longestFirstLine], true
-	}
-	return nil, false
-}
 
 // Expand resolves globs and plain paths to the files there are, oldest first,
 // each once. A plain path is kept also when there is no such file.

@@ -9,27 +9,35 @@ import (
 	"time"
 )
 
-// ReadFrom reads one file to its end from an offset of its decompressed bytes
-// and returns how far the sink used them. What cannot be decompressed ends the
-// reading with an error that names the file.
-func ReadFrom(ctx context.Context, path, id string, from int64, sink Sink) (int64, error) {
+// brokenError says that a file could not be read or decompressed to its end.
+type brokenError struct {
+	path string
+	err  error
+}
+
+func (e *brokenError) Error() string { return fmt.Sprintf("read %s: %v", e.path, e.err) }
+func (e *brokenError) Unwrap() error { return e.err }
+
+// readFrom reads one file to its end from an offset of its decompressed bytes
+// and returns how far the sink used them. A *brokenError says that the end was
+// not reached.
+func readFrom(ctx context.Context, path, id string, from int64, sink Sink) (int64, error) {
 	r, err := Open(path)
 	if err != nil {
-		return from, fmt.Errorf("read log: %w", err)
+		return from, &brokenError{path, err}
 	}
-	defer r.Close()
-	if _, err := io.CopyN(io.Discard, r, from); err != nil {
-		return from, nil // shorter than what was read already
+	defer func() { _ = r.Close() }()
+	if n, err := io.CopyN(io.Discard, r, from); err != nil {
+		if errors.Is(err, io.EOF) {
+			return n, nil // shorter than what was read already
+		}
+		return from, &brokenError{path, err}
 	}
 	var modified time.Time
 	if info, err := os.Stat(path); err == nil {
 		modified = info.ModTime()
 	}
-	end, err := Feed(ctx, r, Source{ID: id, Path: path, ModTime: modified}, from, sink)
-	if err != nil {
-		return end, fmt.Errorf("read %s: %w", path, err)
-	}
-	return end, nil
+	return Feed(ctx, r, Source{ID: id, Path: path, ModTime: modified}, from, sink)
 }
 
 // readSize is how much is read at a time, in bytes: what stays in a core's own
@@ -37,7 +45,8 @@ func ReadFrom(ctx context.Context, path, id string, from int64, sink Sink) (int6
 const readSize = 128 << 10
 
 // Feed gives a stream to the sink to its end, the first byte standing at
-// offset; the half line at the end is used too.
+// offset; the half line at the end is used too, but for a stream that breaks
+// off.
 func Feed(ctx context.Context, r io.Reader, s Source, offset int64, sink Sink) (int64, error) {
 	buffer := make([]byte, 0, readSize)
 	for {
@@ -49,18 +58,18 @@ func Feed(ctx context.Context, r io.Reader, s Source, offset int64, sink Sink) (
 		}
 		n, err := r.Read(buffer[len(buffer):cap(buffer)])
 		buffer = buffer[:len(buffer)+n]
-		eof := err != nil
-		used, sinkErr := sink.Chunk(ctx, s, offset, buffer, eof)
+		ended := errors.Is(err, io.EOF)
+		used, sinkErr := sink.Chunk(ctx, s, offset, buffer, ended)
 		if sinkErr != nil {
 			return offset, sinkErr
 		}
 		offset += int64(used)
 		buffer = append(buffer[:0], buffer[used:]...)
 		switch {
-		case errors.Is(err, io.EOF):
+		case ended:
 			return offset, nil
 		case err != nil:
-			return offset, err
+			return offset, &brokenError{s.Path, err}
 		}
 	}
 }

@@ -34,6 +34,7 @@ type format interface {
 func newFormats(p *Parser) []format {
 	return []format{
 		newPostfix(p),
+		newExim(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),
 	}

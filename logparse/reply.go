@@ -35,8 +35,8 @@ func readReply(s string) mail.Reply {
 		text.WriteString(rest[:i])
 		last := rest[i+4] == ' '
 		rest = rest[i+5:]
-		if e, t := cutEnhanced(rest); e == r.Enhanced {
-			rest = t
+		if e, t := cutEnhanced(rest); e == r.Enhanced || r.Enhanced == "" {
+			r.Enhanced, rest = e, t
 		}
 		text.WriteByte(' ')
 		if last {

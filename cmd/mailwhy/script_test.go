@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"mailwhy/tui/quiet"
 )
 
 // TestMain makes the program a command of the scripts: the same run as the
@@ -17,6 +19,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"mailwhy": func() {
+			quiet.Restore()
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 			status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 			stop()

@@ -37,11 +37,11 @@ type exceptionsMsg struct {
 	all []exception.Exception
 }
 
-// extendedMsg says that an exception lives longer, or why not.
-type extendedMsg struct {
+// amendedMsg says what became of an exception, or why nothing did.
+type amendedMsg struct {
 	routed
-	exception exception.Exception
-	err       error
+	said string // the sentence about it
+	err  error
 }
 
 func newExceptions(s *session) *exceptions {
@@ -119,12 +119,12 @@ func (x *exceptions) update(msg tea.Msg) tea.Cmd {
 	case exceptionsMsg:
 		x.loaded = true
 		x.table.SetRows(msg.all)
-	case extendedMsg:
+	case amendedMsg:
 		if msg.err != nil {
-			x.s.complain("Not extended: " + sentence(msg.err))
+			x.s.complain("Nothing was changed: " + sentence(msg.err))
 			return nil
 		}
-		x.s.say(fmt.Sprintf("Exception %d lives until %s.", msg.exception.ID, x.s.day(msg.exception.Expires)))
+		x.s.say(msg.said)
 		return x.start()
 	}
 	return nil
@@ -143,8 +143,13 @@ func (x *exceptions) key(msg tea.KeyMsg) tea.Cmd {
 	case key.Matches(msg, x.km.open):
 		x.opened = !x.opened
 		x.resize(x.width, x.height)
-	case key.Matches(msg, x.km.revoke, x.km.extend) && over:
+	case key.Matches(msg, x.km.done, x.km.revoke, x.km.extend) && over:
 		x.s.complain(fmt.Sprintf("Exception %d is %s already.", e.ID, e.State(x.s.now())))
+	case key.Matches(msg, x.km.done) && e.State(x.s.now()) != exception.Pending:
+		x.s.complain(fmt.Sprintf("Exception %d is %s: nothing is left to do by hand.", e.ID, e.State(x.s.now())))
+	case key.Matches(msg, x.km.done):
+		text := fmt.Sprintf("You did the steps of exception %d in the gateway's console (enter shows them), and it lets the next message through. From now on it is shown as live.", e.ID)
+		x.s.open(newConfirm(x.s, "Steps done", text, "Done", func() tea.Cmd { return x.done(e.ID) }))
 	case key.Matches(msg, x.km.revoke):
 		text := fmt.Sprintf("Exception %d (%s %s %s %s, ticket %s) ends now: the next such message is judged without it. What was let in stays in.",
 			e.ID, words(string(e.Kind)), specWords(e.From), x.s.look.arrow, specWords(e.To), e.Ticket)
@@ -161,7 +166,16 @@ func (x *exceptions) extend(exceptionID int, until time.Time) tea.Cmd {
 	id, ctx, excepter := x.id, x.s.ctx, x.s.svc.Excepter
 	return func() tea.Msg {
 		e, err := excepter.Extend(ctx, exceptionID, until, "extended on the Exceptions screen")
-		return extendedMsg{routed{id}, e, err}
+		return amendedMsg{routed{id}, fmt.Sprintf("Exception %d lives until %s.", e.ID, x.s.day(e.Expires)), err}
+	}
+}
+
+// done says that a person has done an exception's steps.
+func (x *exceptions) done(exceptionID int) tea.Cmd {
+	id, ctx, excepter := x.id, x.s.ctx, x.s.svc.Excepter
+	return func() tea.Msg {
+		e, err := excepter.Confirm(ctx, exceptionID)
+		return amendedMsg{routed{id}, fmt.Sprintf("Exception %d is live: the sender can be asked to resend.", e.ID), err}
 	}
 }
 

@@ -273,6 +273,12 @@ func (w *world) Revoke(ctx context.Context, id int, reason string) (exception.Ex
 	return exception.Exception{ID: id, Revoked: noon}, nil
 }
 
+func (w *world) Confirm(ctx context.Context, id int) (exception.Exception, error) {
+	defer w.enter()()
+	w.made[id-1].Confirmed = noon
+	return w.made[id-1], nil
+}
+
 func (w *world) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
 	defer w.enter()()
 	w.made[id-1].Expires = until

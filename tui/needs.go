@@ -58,6 +58,7 @@ type Excepter interface {
 	Create(ctx context.Context, p exception.Proposal) (exception.Exception, error)
 	Revoke(ctx context.Context, id int, reason string) (exception.Exception, error)
 	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
+	Confirm(ctx context.Context, id int) (exception.Exception, error)
 	List() []exception.Exception
 }
 

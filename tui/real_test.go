@@ -105,6 +105,10 @@ func (r *real) Revoke(ctx context.Context, id int, reason string) (exception.Exc
 	return r.service.Revoke(ctx, r.actor, id, reason)
 }
 
+func (r *real) Confirm(ctx context.Context, id int) (exception.Exception, error) {
+	return r.service.Confirm(ctx, r.actor, id)
+}
+
 func (r *real) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
 	return r.service.Extend(ctx, r.actor, id, until, reason)
 }
@@ -135,6 +139,15 @@ func TestTheUsersMinuteForReal(t *testing.T) {
 	p.shows("AFTER     accepted")
 	p.keys("2", "enter")
 	p.shows("T-42")
+	p.shows("In the gateway's console")
+	p.keys("d")
+	p.shows("From now on it is shown as live")
+	p.keys("enter")
+	p.shows("pending")
+	p.keys("d", "right", "enter")
+	p.shows("Exception 1 is live: the sender can be asked to resend.")
+	p.keys("d")
+	p.shows("Exception 1 is live: nothing is left to do by hand.")
 	p.keys("1", "enter", "u")
 	p.shows("Exception 1 is revoked")
 	p.keys("esc", "/", "ctrl+u", "is:nonsense")

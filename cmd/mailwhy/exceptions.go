@@ -172,13 +172,18 @@ func newException(s *session) *cobra.Command {
 			return a.Extend(c.Context(), actor, id, at, reason)
 		})
 	}})
+	confirm := s.addJSON(&cobra.Command{Use: "confirm ID", Short: "say that an exception's steps were done on the gateway: it is live", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		return s.onException(c, args, func(a *app.App, actor exception.Actor, id int) (exception.Exception, error) {
+			return a.Confirm(c.Context(), actor, id)
+		})
+	}})
 	revoke.Flags().StringVar(&reason, "reason", "", "reason")
 	extend.Flags().StringVar(&reason, "reason", "", "reason")
 	extend.Flags().StringVar(&until, "expires", "", "30d (default) or a date")
 	verify := &cobra.Command{Use: "verify [FILE]", Short: "check the journal's hash chain", Args: cobra.MaximumNArgs(1), RunE: func(_ *cobra.Command, args []string) error {
 		return s.verifyJournal(args)
 	}}
-	c.AddCommand(list, show, revoke, extend, verify)
+	c.AddCommand(list, show, confirm, revoke, extend, verify)
 	return c
 }
 

@@ -349,6 +349,15 @@ func (a *App) Revoke(ctx context.Context, actor exception.Actor, id int, reason 
 	return e, err
 }
 
+// Confirm records that an exception's steps were done on the gateway.
+func (a *App) Confirm(ctx context.Context, actor exception.Actor, id int) (exception.Exception, error) {
+	e, err := a.Exceptions.Confirm(ctx, actor, id)
+	if err == nil {
+		a.applyExceptions()
+	}
+	return e, err
+}
+
 // Extend moves an exception's expiry.
 func (a *App) Extend(ctx context.Context, actor exception.Actor, id int, until time.Time, reason string) (exception.Exception, error) {
 	e, err := a.Exceptions.Extend(ctx, actor, id, until, reason)

@@ -73,6 +73,10 @@ func (x excepter) Revoke(ctx context.Context, id int, reason string) (exception.
 	return x.app.Revoke(ctx, x.actor, id, reason)
 }
 
+func (x excepter) Confirm(ctx context.Context, id int) (exception.Exception, error) {
+	return x.app.Confirm(ctx, x.actor, id)
+}
+
 func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
 	return x.app.Extend(ctx, x.actor, id, until, reason)
 }

@@ -35,6 +35,7 @@ func newFormats(p *Parser) []format {
 	return []format{
 		newPostfix(p),
 		newExim(p),
+		newSendmail(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),
 	}

@@ -144,6 +144,9 @@ func census(t *testing.T, path string) {
 		}
 	})
 	for id, m := range messages {
+		if m.Format != "postfix" { // a host may run two mail servers
+			continue
+		}
 		failing := false
 		for _, e := range m.Evidence {
 			for _, shape := range failingShapes {

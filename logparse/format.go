@@ -36,6 +36,7 @@ func newFormats(p *Parser) []format {
 		newPostfix(p),
 		newExim(p),
 		newSendmail(p),
+		newOpenSMTPD(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),
 	}

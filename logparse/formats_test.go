@@ -160,6 +160,9 @@ func (c corpusCensus) check(t *testing.T) {
 			if strings.HasPrefix(pattern, "fail2ban/") {
 				data = regexp.MustCompile(`(?m)^#.*\n`).ReplaceAll(data, nil)
 			}
+			if strings.HasSuffix(path, ".ini") { // "log 1 pass = <line>"
+				data = regexp.MustCompile(`(?m)^log \d+ \w+ = `).ReplaceAll(data, nil)
+			}
 			f, m, n := c.file(t, path, data)
 			failing, missing, messages = failing+f, missing+m, messages+n
 		}

@@ -334,6 +334,7 @@ func (f *opensmtpd) oldSession(l *opensmtpdLine, s string) bool {
 		id, rest, _ := strings.Cut(s[len("New session "):], " from host ")
 		m := f.message(l)
 		m.Client = clientOf(rest)
+		m.Client.Name = strings.TrimSpace(m.Client.Name)
 		if m.Client.IP == "local" {
 			m.Client.IP = ""
 		}

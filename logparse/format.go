@@ -37,6 +37,8 @@ func newFormats(p *Parser) []format {
 		newExim(p),
 		newSendmail(p),
 		newOpenSMTPD(p),
+		newExchange(p),
+		newM365(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),
 	}

@@ -72,8 +72,8 @@ func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 	return w.result
 }
 
-// stageOrder is the order of DESIGN: what SMTP allows a gateway to know at
-// each moment. Stages that are only reported by the log have no entry.
+// stageOrder follows what SMTP lets a gateway know at each moment. Stages that
+// are only reported by the log have no entry.
 var stageOrder = []struct {
 	stage  Stage
 	moment Moment

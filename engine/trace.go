@@ -94,8 +94,10 @@ type Rank [6]int
 // Certainty is how sure a verdict is.
 type Certainty string
 
-// The certainties, as DESIGN section 4 defines them: Certain means that every
-// completion of the missing facts gives the same outcome, stage and policy.
+// The certainties. Certain: every completion of the missing facts gives the
+// same outcome, stage and policy. Likely: not so, but the plain completion
+// (header from = envelope from, client in no listed range) gives this verdict.
+// Undetermined: neither, or nothing to complete from.
 const (
 	Certain      Certainty = "certain"
 	Likely       Certainty = "likely"

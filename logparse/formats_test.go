@@ -131,7 +131,6 @@ func checkFacts(t *testing.T, m *mail.Message, evidence string) {
 type corpusCensus struct {
 	format string
 	logs   []string // below the folder of corpora
-	lines  *regexp.Regexp
 	shapes []failingShape
 	except []exception
 }

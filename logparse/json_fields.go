@@ -48,17 +48,6 @@ func (c *jsonCursor) fields() jsonFields {
 	return list
 }
 
-// get returns the first of keys that the object has as text; a key may be a
-// path into nested objects, "filter.qid".
-func (o jsonFields) get(keys ...string) string {
-	for _, key := range keys {
-		if f, ok := o.find(key); ok && f.kind != jsonNull && len(f.raw) > 0 {
-			return f.text()
-		}
-	}
-	return ""
-}
-
 // find returns the member that a path names.
 func (o jsonFields) find(path string) (jsonField, bool) {
 	for i := 0; i <= len(path); i++ {
@@ -78,41 +67,6 @@ func (o jsonFields) find(path string) (jsonField, bool) {
 		}
 	}
 	return jsonField{}, false
-}
-
-// object returns a nested object; nil when there is none.
-func (o jsonFields) object(path string) jsonFields {
-	if f, ok := o.find(path); ok && f.kind == jsonObject {
-		return objectFields(f.raw)
-	}
-	return nil
-}
-
-// list returns the strings of an array, or the one string that stands for it.
-func (o jsonFields) list(path string) []string {
-	f, ok := o.find(path)
-	switch {
-	case !ok || f.kind == jsonNull || f.kind == jsonObject:
-		return nil
-	case f.kind != jsonArray:
-		return []string{f.text()}
-	}
-	var list []string
-	c := jsonCursor{b: f.raw}
-	if !c.take('[') {
-		return nil
-	}
-	for len(list) < maxListed {
-		raw, kind := c.value()
-		if kind == jsonNone {
-			break
-		}
-		list = append(list, jsonField{"", raw, kind}.text())
-		if !c.take(',') {
-			break
-		}
-	}
-	return list
 }
 
 // objects returns the objects of an array.

@@ -36,7 +36,7 @@ func (p *program) lacks(text string) {
 	}
 }
 
-// The minute of DESIGN: find it, read why, bypass it, see what changed, undo.
+// The minute of a ticket: find it, read why, bypass it, see what changed, undo.
 func TestTheUsersMinute(t *testing.T) {
 	p := newProgram(t, newWorld(samples(30)...), 100, 30)
 	p.shows("30 of 30")

@@ -21,7 +21,8 @@ var mayImport = map[string][]string{
 	"engine/publish":      {"engine", "engine/mail"},
 	"logparse":            {"engine/mail"},
 	"logparse/tail":       {},
-	"index":               {"engine/mail"},
+	"index":               {"index/raw", "engine/mail"},
+	"index/raw":           {"engine/mail"},
 	"index/ingest":        {"index", "logparse", "logparse/tail", "engine/mail"},
 	"tui":                 {"engine", "engine/mail", "engine/exception", "engine/reply", "index", "tui/table", "tui/cell", "tui/quiet"},
 	"tui/table":           {"tui/cell"},
@@ -39,7 +40,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/blevesearch/":       {"index"},
 	"github.com/fsnotify/":          {"logparse/tail"},
-	"github.com/klauspost/":         {"logparse/tail"},
+	"github.com/klauspost/":         {"logparse/tail", "index/raw"},
 	"github.com/charmbracelet/":     {"tui", "tui/table", "tui/cell", "tui/sshd"},
 	"github.com/spf13/cobra":        {"cmd/mailwhy"},
 	"github.com/miekg/dns":          {"cmd/internal/check"},

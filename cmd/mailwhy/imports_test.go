@@ -30,6 +30,7 @@ var mayImport = map[string][]string{
 	"tui/quiet":           {},
 	"tui/sshd":            {"tui", "tui/quiet", "engine/exception"},
 	"cmd/internal/config": {},
+	"cmd/internal/check":  {},
 	"cmd/internal/app":    {"..."},
 	"cmd/mailwhy":         {"..."},
 	"sample-logs":         {},
@@ -42,7 +43,8 @@ var onlyIn = map[string][]string{
 	"github.com/klauspost/":         {"logparse/tail", "index/raw"},
 	"github.com/charmbracelet/":     {"tui", "tui/table", "tui/cell", "tui/sshd"},
 	"github.com/spf13/cobra":        {"cmd/mailwhy"},
-	"golang.org/x/net/publicsuffix": {"engine", "engine/exception"},
+	"github.com/miekg/dns":          {"cmd/internal/check"},
+	"golang.org/x/net/publicsuffix": {"engine", "engine/exception", "cmd/internal/check"},
 }
 
 // purePackages must not reach the outside world: the engine is a function.

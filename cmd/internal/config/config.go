@@ -25,6 +25,10 @@ type Config struct {
 	All           bool     `yaml:"all"`            // index plain deliveries too
 	Theme         string   `yaml:"theme"`          // dark or light
 	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
+
+	Milter        Gate      `yaml:"milter"`         // decides messages for a mail server that speaks milter
+	PolicyService Gate      `yaml:"policy_service"` // decides by the envelope for a Postfix without milters
+	Publish       []Gateway `yaml:"publish"`        // where exceptions are made effective
 }
 
 // Default returns the defaults; env looks environment variables up.
@@ -33,7 +37,8 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark"}
+	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark",
+		Milter: Gate{Mode: "monitor", Fail: "open"}, PolicyService: Gate{Mode: "monitor", Fail: "open"}, Publish: []Gateway{}}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -85,6 +90,9 @@ func (c *Config) read(file string, data []byte) error {
 	}
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
+	}
+	if err := c.checkGateways(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }

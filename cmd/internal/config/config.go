@@ -25,10 +25,13 @@ type Config struct {
 	All           bool     `yaml:"all"`            // index plain deliveries too
 	Theme         string   `yaml:"theme"`          // dark or light
 	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
+	Knowledge     string   `yaml:"knowledge"`      // a folder of *.yaml rows for explain, before those that come with the program; "" = none
+	DNSResolver   string   `yaml:"dns_resolver"`   // whom check asks, host or host:port; "" = the system's
+	RBLZones      []string `yaml:"rbl_zones"`      // block lists that check asks
+	DKIMSelectors []string `yaml:"dkim_selectors"` // DKIM keys that check looks for
+	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
 
-	Milter        Gate      `yaml:"milter"`         // decides messages for a mail server that speaks milter
-	PolicyService Gate      `yaml:"policy_service"` // decides by the envelope for a Postfix without milters
-	Publish       []Gateway `yaml:"publish"`        // where exceptions are made effective
+	Gateways `yaml:",inline"`
 }
 
 // Default returns the defaults; env looks environment variables up.
@@ -37,8 +40,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark",
-		Milter: Gate{Mode: "monitor", Fail: "open"}, PolicyService: Gate{Mode: "monitor", Fail: "open"}, Publish: []Gateway{}}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -91,7 +93,7 @@ func (c *Config) read(file string, data []byte) error {
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
 	}
-	if err := c.checkGateways(); err != nil {
+	if err := c.check(); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil

@@ -6,6 +6,17 @@ import (
 	"slices"
 )
 
+// Gateways are the mail servers that exceptions bite on.
+type Gateways struct {
+	Milter        Gate      `yaml:"milter"`         // decides messages for a mail server that speaks milter
+	PolicyService Gate      `yaml:"policy_service"` // decides by the envelope for a Postfix without milters
+	Publish       []Gateway `yaml:"publish"`        // where exceptions are made effective
+}
+
+func noGateways() Gateways {
+	return Gateways{Milter: Gate{Mode: "monitor", Fail: "open"}, PolicyService: Gate{Mode: "monitor", Fail: "open"}, Publish: []Gateway{}}
+}
+
 // Gate is a server that a mail server asks while a message arrives.
 type Gate struct {
 	Listen string `yaml:"listen"` // unix:/path or inet:127.0.0.1:port; "" = off
@@ -33,8 +44,8 @@ func GatewayKinds() []string {
 	return []string{"postfix-lmdb", "postfix-hash", "postfix-btree", "postfix-texthash", "postfix-sqlite", "exim", "opensmtpd", "sendmail", "rspamd", "spamassassin", "mimecast"}
 }
 
-// check says what is wrong with the gates and gateways.
-func (c *Config) checkGateways() error {
+// check says in a sentence what is wrong with them.
+func (c *Gateways) check() error {
 	for key, g := range map[string]Gate{"milter": c.Milter, "policy_service": c.PolicyService} {
 		if g.Mode != "monitor" && g.Mode != "enforce" {
 			return fmt.Errorf("%s.mode must be monitor or enforce, not %q", key, g.Mode)

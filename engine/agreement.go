@@ -92,6 +92,10 @@ func Agree(set *Set, m *mail.Message, at, now time.Time, v Verdict) Agreement {
 	}
 	claims := claimsOf(m)
 	refused := v.Outcome != nil && *v.Outcome != mail.Accepted
+	if refused && m.Reported.Rule != "" && m.Reported.Rule == v.Policy {
+		a.Result, a.Detail = Agrees, fmt.Sprintf("the gateway itself names policy %s", v.Policy)
+		return a
+	}
 	for _, c := range claims {
 		if c.stage != "" && refused && c.stage == v.Stage && (c.moment == "" || c.moment == v.Moment) && entryFits(c, v) {
 			a.Result, a.Detail = Agrees, fmt.Sprintf("the log's words are those of %s, and %s of it stops the message", v.Stage, v.Policy)

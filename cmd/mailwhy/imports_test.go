@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"engine/reply":        {"engine/mail"},
 	"engine/exception":    {"engine", "engine/mail"},
 	"engine/publish":      {"engine", "engine/mail"},
-	"engine/publish/gate": {"engine", "engine/mail"},
+	"engine/publish/gate": {"engine", "engine/mail", "engine/publish"},
 	"logparse":            {"engine/mail"},
 	"logparse/tail":       {},
 	"index":               {"index/raw", "engine/mail"},

@@ -81,7 +81,7 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 // whyIn answers for the messages the flags name; a is nil without an index.
 func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlags, args []string, at, now time.Time) error {
 	if len(args) == 1 {
-		m, err := a.Index.Get(c.Context(), args[0])
+		m, err := a.Message(c.Context(), args[0])
 		if errors.Is(err, index.ErrNotFound) {
 			return notFound(args[0])
 		}

@@ -47,7 +47,25 @@ type Log struct {
 	mu   sync.Mutex
 	file *os.File
 	size int64
+
+	foundMu sync.Mutex
+	found   map[question]answer
 }
+
+// question and answer are what Find remembers: a decision is written before
+// its token leaves the house, so an answer never changes.
+type question struct {
+	token     string
+	recipient mail.Path
+}
+
+type answer struct {
+	decision Decision
+	ok       bool
+}
+
+// mostRemembered bounds the answers that Find remembers.
+const mostRemembered = 4096
 
 // OpenLog opens the log at path for reading and, from the first Append on, for
 // writing.
@@ -128,6 +146,22 @@ func (l *Log) Find(token string, recipient mail.Path) (Decision, bool) {
 	if len(token) != tokenLength {
 		return Decision{}, false
 	}
+	q := question{token, recipient.Fold()}
+	l.foundMu.Lock()
+	defer l.foundMu.Unlock()
+	if a, ok := l.found[q]; ok {
+		return a.decision, a.ok
+	}
+	var a answer
+	a.decision, a.ok = l.look(token, recipient)
+	if l.found == nil || len(l.found) >= mostRemembered {
+		l.found = map[question]answer{}
+	}
+	l.found[q] = a
+	return a.decision, a.ok
+}
+
+func (l *Log) look(token string, recipient mail.Path) (Decision, bool) {
 	needle := []byte(`"token":"` + token + `"`)
 	var other *Decision
 	for i := range logFiles {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
@@ -104,8 +105,11 @@ func (b block) whole(f *os.File) (bool, error) {
 		}
 		return false, err
 	}
-	sum := crc32.Update(crc32.Checksum(b.head[8:], castagnoli), castagnoli, payload)
-	return sum == b.sum, nil
+	return b.checksum(payload) == b.sum, nil
+}
+
+func (b block) checksum(payload []byte) uint32 {
+	return crc32.Update(crc32.Checksum(b.head[8:], castagnoli), castagnoli, payload)
 }
 
 // walk calls yield with each block; what is no block ends it with errTorn.
@@ -144,15 +148,18 @@ func readBlock(at int64, head []byte) (block, bool) {
 	return b, true
 }
 
-// lines decompresses a block and gives its lines.
+// lines decompresses a block and gives its lines; errTorn when it is damaged.
 func (s *Store) lines(b block, yield func(key uint64, text []byte)) error {
 	payload := make([]byte, b.length)
 	if _, err := s.f.ReadAt(payload, b.payloadAt()); err != nil {
 		return err
 	}
+	if b.checksum(payload) != b.sum {
+		return errTorn
+	}
 	data, err := s.decoder.DecodeAll(payload, nil)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errTorn, err)
 	}
 	for i := range b.n {
 		length, width := binary.Uvarint(data)

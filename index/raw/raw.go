@@ -94,7 +94,7 @@ func (s *Store) start(sample []byte) error {
 	return s.f.Truncate(s.end)
 }
 
-// findEnd sets the end behind the last of the blocks that are whole.
+// findEnd sets the end behind the last block that is whole.
 func (s *Store) findEnd() error {
 	info, err := s.f.Stat()
 	if err != nil {
@@ -107,10 +107,9 @@ func (s *Store) findEnd() error {
 		if err != nil {
 			return err
 		}
-		if !whole {
-			return errTorn
+		if whole {
+			end = b.next()
 		}
-		end = b.next()
 		return nil
 	})
 	if err != nil && !errors.Is(err, errTorn) {
@@ -157,7 +156,8 @@ func (s *Store) Sync() error {
 	return nil
 }
 
-// Fill gives the evidence of messages its text, as far as the store has it.
+// Fill gives the evidence of messages its text, as far as the store has it: a
+// block that was damaged on disk is passed over.
 func (s *Store) Fill(messages []mail.Message) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -184,7 +184,10 @@ func (s *Store) Fill(messages []mail.Message) error {
 			}
 			delete(wanted, key)
 		})
-		if err == nil && len(wanted) == 0 {
+		switch {
+		case errors.Is(err, errTorn):
+			return nil
+		case err == nil && len(wanted) == 0:
 			return io.EOF
 		}
 		return err
@@ -218,6 +221,10 @@ func (s *Store) learn() error {
 	}
 	s.known = map[uint64]struct{}{}
 	return s.walk(func(b block) error {
+		whole, err := b.whole(s.f)
+		if !whole || err != nil {
+			return err
+		}
 		for i := range b.n {
 			s.known[b.key(i)] = struct{}{}
 		}

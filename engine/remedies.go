@@ -16,6 +16,9 @@ func Remedies(set *Set, m *mail.Message, now time.Time) []Remedy {
 	set = set.orEmpty()
 	remedies := []Remedy{}
 	before := Decide(set, m, now)
+	if set.unread {
+		before = reportedVerdict(m)
+	}
 	if before.Outcome == nil || *before.Outcome == mail.Accepted || malicious(m) {
 		return remedies
 	}
@@ -24,6 +27,18 @@ func Remedies(set *Set, m *mail.Message, now time.Time) []Remedy {
 	}
 	slices.SortStableFunc(remedies, func(a, b Remedy) int { return usefulness(a) - usefulness(b) })
 	return remedies
+}
+
+// reportedVerdict takes the log's word where no policies are loaded. Whether a
+// remedy works cannot be said then, but what a person would try can.
+func reportedVerdict(m *mail.Message) Verdict {
+	rejected := mail.Rejected
+	for _, c := range claimsOf(m) {
+		if c.stage == StageBlockedSenders || c.stage == StageAntiSpoofing {
+			return Verdict{Outcome: &rejected, Stage: c.stage, Moment: c.moment}
+		}
+	}
+	return Verdict{}
 }
 
 func usefulness(r Remedy) int {
@@ -175,6 +190,8 @@ func try(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt) Re
 	after := Decide(set.Apply(r.Change), m, now)
 	r.VerdictAfter = &after
 	switch {
+	case set.unread:
+		r.Because = "no policies are loaded: whether this helps cannot be said"
 	case after.Outcome == nil:
 		r.Because = "what the log lacks decides whether this helps: " + strings.Join(after.Missing, ", ")
 	case *after.Outcome == mail.Accepted:

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -242,6 +243,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 
 func verdictText(v engine.Verdict) string {
 	if v.Outcome == nil {
+		if slices.Contains(v.Missing, "policies") {
+			return "undetermined: no policies are loaded; name the policy file in the configuration, or with --policy"
+		}
 		return "undetermined; the log lacks " + strings.Join(v.Missing, ", ")
 	}
 	text := string(*v.Outcome)

@@ -91,14 +91,6 @@ func (o jsonFields) list(path string) []string {
 	return list
 }
 
-// first returns the first string of an array, or the one that stands for it.
-func (o jsonFields) first(path string) string {
-	if list := o.list(path); len(list) > 0 {
-		return list[0]
-	}
-	return ""
-}
-
 // jsonBody returns the JSON of a line, which a syslog prefix may precede; nil
 // when there is none.
 func jsonBody(line []byte) []byte {

@@ -122,6 +122,8 @@ func cause(m mail.Message, explain func(string) reply.Explanation) string {
 	switch {
 	case m.Reported.Type != "" && m.Reported.Rule != "":
 		return m.Reported.Type + ": " + m.Reported.Rule
+	case m.Reported.Type == "host said" && m.Reply.Text != "":
+		return m.Reply.Text
 	case m.Reported.Detail != "" && onlyWhere(m.Reported.Type):
 		return m.Reported.Detail
 	case m.Reported.Type != "":
@@ -142,7 +144,7 @@ func cause(m mail.Message, explain func(string) reply.Explanation) string {
 // onlyWhere reports whether a type says only which part of the dialogue was
 // refused, as Postfix's do: the reason stands in the detail.
 func onlyWhere(reported string) bool {
-	return strings.HasSuffix(reported, " rejected") || reported == "host said"
+	return strings.HasSuffix(reported, " rejected")
 }
 
 // epilogue says what became of a message that failed for a while.

@@ -28,7 +28,7 @@ func (s searcher) Impact(ctx context.Context, change engine.Change) (engine.Impa
 type explainer struct{ app *App }
 
 func (e explainer) Why(m mail.Message) engine.Trace {
-	return engine.Why(e.app.Set(), &m, time.Time{}, e.app.Now())
+	return engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m))
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {

@@ -29,7 +29,7 @@ type explainer struct{ app *App }
 
 func (e explainer) Why(m mail.Message) engine.Trace {
 	m = e.app.Recall(m)
-	return engine.Why(e.app.Set(), &m, time.Time{}, e.app.Now())
+	return engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m))
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {

@@ -33,6 +33,9 @@ func RemediesAmong(set *Set, m *mail.Message, now time.Time, h History) []Remedy
 	set = set.orEmpty()
 	remedies := []Remedy{}
 	before := Decide(set, m, now)
+	if set.unread {
+		before = reportedVerdict(m)
+	}
 	if before.Outcome == nil || *before.Outcome == mail.Accepted || malicious(m) {
 		return remedies
 	}
@@ -49,6 +52,18 @@ func RemediesAmong(set *Set, m *mail.Message, now time.Time, h History) []Remedy
 		return cmp.Or(cmp.Compare(usefulness(a), usefulness(b)), cmp.Compare(width(a, m), width(b, m)))
 	})
 	return remedies
+}
+
+// reportedVerdict takes the log's word where no policies are loaded. Whether a
+// remedy works cannot be said then, but what a person would try can.
+func reportedVerdict(m *mail.Message) Verdict {
+	rejected := mail.Rejected
+	for _, c := range claimsOf(m) {
+		if c.stage == StageBlockedSenders || c.stage == StageAntiSpoofing {
+			return Verdict{Outcome: &rejected, Stage: c.stage, Moment: c.moment}
+		}
+	}
+	return Verdict{}
 }
 
 func usefulness(r Remedy) int {
@@ -188,6 +203,8 @@ func judge(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt, 
 	after := Decide(set, m, now)
 	r.VerdictAfter = &after
 	switch {
+	case set.unread:
+		r.Because = "no policies are loaded: whether this helps cannot be said"
 	case after.Outcome == nil:
 		r.Because = "what the log lacks decides whether this helps: " + strings.Join(after.Missing, ", ")
 	case *after.Outcome == mail.Accepted:

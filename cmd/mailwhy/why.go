@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,7 +85,7 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 // whyIn answers for the messages the flags name; a is nil without an index.
 func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlags, args []string, at, now time.Time) error {
 	if len(args) == 1 {
-		m, err := a.Index.Get(c.Context(), args[0])
+		m, err := a.Message(c.Context(), args[0])
 		if errors.Is(err, index.ErrNotFound) {
 			return notFound(args[0])
 		}
@@ -252,6 +253,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 
 func verdictText(v engine.Verdict) string {
 	if v.Outcome == nil {
+		if slices.Contains(v.Missing, "policies") {
+			return "undetermined: no policies are loaded; name the policy file in the configuration, or with --policy"
+		}
 		return "undetermined; the log lacks " + strings.Join(v.Missing, ", ")
 	}
 	text := string(*v.Outcome)

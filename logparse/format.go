@@ -39,6 +39,8 @@ func newFormats(p *Parser) []format {
 		newOpenSMTPD(p),
 		newExchange(p),
 		newM365(p),
+		newFortiMail(p),
+		newProofpoint(p),
 		newKumoMTA(p),
 		newPowerMTA(p),
 		newRspamd(p),

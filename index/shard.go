@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/blevesearch/bleve/v2"
 	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
-	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
 
@@ -96,72 +94,21 @@ func (s *shard) close() error {
 	return err
 }
 
-// Fields of a document: keywords all, so that every query is a term query.
-const (
-	fieldSender    = "sender"    // envelope and header from
-	fieldRecipient = "recipient" // final and original
-	fieldHost      = "host"      // client and remote: name, ip, helo
-	fieldSubject   = "subject"
-	fieldReason    = "reason" // template of the reply and reported words
-	fieldID        = "id"     // message id, queue id, token
-	fieldOutcome   = "is"
-	fieldCode      = "code"
-	fieldRule      = "rule"
-	fieldGateway   = "gw"
-	fieldIP        = "ip"
-	fieldHour      = "hour" // of the id's time, "09": a broad answer is walked hour by hour
-	fieldMessage   = "m"    // the message as JSON; stored, not searched
-)
-
-// fragmentFields are those a bare word looks into.
-var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubject, fieldReason}
-
-func newMapping() mapping.IndexMapping {
-	document := bleve.NewDocumentStaticMapping()
-	for _, name := range append([]string{fieldID, fieldOutcome, fieldHour, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
-		f := bleve.NewKeywordFieldMapping()
-		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
-		f.DocValues = name == fieldID || name == fieldRule || slices.Contains(fragmentFields, name) // a broad fragment is held against them
-		document.AddFieldMappingsAt(name, f)
-	}
-	stored := bleve.NewKeywordFieldMapping()
-	stored.Index, stored.Store, stored.IncludeInAll, stored.DocValues = false, true, false, false
-	document.AddFieldMappingsAt(fieldMessage, stored)
-	m := bleve.NewIndexMapping()
-	m.DefaultMapping = document
-	m.DefaultAnalyzer = "keyword"
-	return m
-}
-
-func document(m mail.Message) (map[string]any, error) {
-	data, err := json.Marshal(row(m))
-	if err != nil {
-		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
-	}
-	at, err := timeOf(m.ID)
-	if err != nil {
-		return nil, err
-	}
-	d := map[string]any{fieldMessage: string(data), fieldOutcome: string(m.Outcome), fieldHour: at.Format(hourForm)}
-	for field, texts := range fieldsOf(&m) {
-		d[field] = texts
-	}
-	return d, nil
-}
-
 func (s *shard) put(messages []mail.Message) error {
+	if err := s.putLines(messages); err != nil {
+		return err
+	}
 	batch := s.bleve.NewBatch()
-	for _, m := range messages {
-		d, err := document(m)
+	fields := make([]map[string][]string, len(messages))
+	for i := range messages {
+		fields[i] = fieldsOf(&messages[i])
+		d, err := newDocument(&messages[i], fields[i])
 		if err != nil {
 			return err
 		}
-		if err := batch.Index(m.ID, d); err != nil {
-			return fmt.Errorf("add message %s: %w", m.ID, err)
+		if err := batch.IndexAdvanced(d); err != nil {
+			return fmt.Errorf("add message %s: %w", messages[i].ID, err)
 		}
-	}
-	if err := s.putLines(messages); err != nil {
-		return err
 	}
 	written := s.unwritten.add()
 	batch.SetPersistedCallback(func(error) { written() }) // called when it was written; a failed try is repeated
@@ -172,7 +119,7 @@ func (s *shard) put(messages []mail.Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range messages {
-		for field, texts := range fieldsOf(&messages[i]) {
+		for field, texts := range fields[i] {
 			if v := s.values[field]; v != nil {
 				v.add(texts...)
 			}

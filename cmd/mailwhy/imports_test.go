@@ -19,6 +19,7 @@ var mayImport = map[string][]string{
 	"engine/reply":        {"engine/mail"},
 	"engine/exception":    {"engine", "engine/mail"},
 	"engine/publish":      {"engine", "engine/mail"},
+	"engine/publish/gate": {"engine", "engine/mail", "engine/publish"},
 	"logparse":            {"engine/mail"},
 	"logparse/tail":       {},
 	"index":               {"index/raw", "engine/mail"},
@@ -40,6 +41,7 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/blevesearch/":       {"index"},
 	"github.com/fsnotify/":          {"logparse/tail"},
+	"github.com/d--j/go-milter":     {"engine/publish/gate"},
 	"github.com/klauspost/":         {"logparse/tail", "index/raw"},
 	"github.com/charmbracelet/":     {"tui", "tui/table", "tui/cell", "tui/sshd"},
 	"github.com/charmbracelet/wish": {"tui/sshd"},

@@ -23,6 +23,9 @@ type worker struct {
 // workersOf lists the background work of the server: one line each.
 func (s *session) workersOf(a *app.App) ([]worker, error) {
 	var list []worker
+	for _, w := range a.Workers() {
+		list = append(list, worker{w.Name, w.Run})
+	}
 	if a.Config.Serve.Address != "" {
 		explain, _, err := s.knowledge()
 		if err != nil {

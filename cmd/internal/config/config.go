@@ -34,6 +34,8 @@ type Config struct {
 	Access        Access   `yaml:"access"`
 
 	File string `yaml:"-"` // the file it was read from; "" = none
+
+	Gateways `yaml:",inline"`
 }
 
 // Default returns the defaults; env looks environment variables up.
@@ -42,7 +44,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe()}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -96,7 +98,7 @@ func (c *Config) read(file string, data []byte) error {
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
 	}
-	if err := errors.Join(c.Serve.check(), c.Access.check()); err != nil {
+	if err := errors.Join(c.check(), c.Serve.check(), c.Access.check()); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil

@@ -35,7 +35,7 @@ func Impact(ctx context.Context, set *Set, change Change, now time.Time, message
 		if report.Examined++; report.Examined%256 == 0 && ctx.Err() != nil {
 			return report, ctx.Err()
 		}
-		if !reach.Touches(&m) || !flips(set, after, &m, now) {
+		if !reach.Touches(&m) || !Flips(set, after, &m, now) {
 			continue
 		}
 		report.Messages++
@@ -61,14 +61,14 @@ func Impact(ctx context.Context, set *Set, change Change, now time.Time, message
 	return report, ctx.Err()
 }
 
-// flips reports whether a change lets in what a policy stops, or stops what is
-// let in.
-func flips(before, after *Set, m *mail.Message, now time.Time) bool {
-	was, known := stops(before, m, now)
+// Flips reports whether a message is let in by one of two sets and stopped by
+// the other, at an instant; false where what the log lacks decides it.
+func Flips(before, after *Set, m *mail.Message, at time.Time) bool {
+	was, known := stops(before, m, at)
 	if !known {
 		return false
 	}
-	is, known := stops(after, m, now)
+	is, known := stops(after, m, at)
 	return known && is != was
 }
 

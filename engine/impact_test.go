@@ -85,7 +85,7 @@ func TestReachHoldsWhatFlips(t *testing.T) {
 				if other.HeaderFrom == "" && r.IntN(2) == 0 {
 					other.Reply.Text = "Rejected by header based Blocked Senders: " + string(m.EnvelopeFrom)
 				}
-				if !flips(set, after, &other, remedyNoon) {
+				if !Flips(set, after, &other, remedyNoon) {
 					continue
 				}
 				if flipped++; !reach.Touches(&other) {

@@ -19,7 +19,7 @@ func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactRe
 // touch is read; the rest of the index counts as examined.
 func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
 	var failed error
-	report, err := engine.Impact(ctx, set, change, a.Now(), a.within(ctx, set.Reach(change), &failed))
+	report, err := engine.Impact(ctx, set, change, a.Now(), a.within(ctx, set.Reach(change), span{}, &failed))
 	if err = errors.Join(err, failed); err != nil {
 		return report, err
 	}
@@ -28,11 +28,12 @@ func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Chang
 	return report, err
 }
 
-// within yields every message a change can touch, each once; an error of the
-// index ends it and is left in failed.
-func (a *App) within(ctx context.Context, r engine.Reach, failed *error) iter.Seq[mail.Message] {
+// within yields every message of a time that a change can touch, each once; an
+// error of the index ends it and is left in failed.
+func (a *App) within(ctx context.Context, r engine.Reach, in span, failed *error) iter.Seq[mail.Message] {
 	return func(yield func(mail.Message) bool) {
 		for _, q := range queriesOf(r) {
+			q.Since, q.Until = in.since, in.until
 			for m, err := range a.Index.Messages(ctx, q) {
 				if err != nil {
 					*failed = err

@@ -40,7 +40,9 @@ func openFor(tb testing.TB, policy string) *App {
 
 const blocking = "version: 1\ninternal_domains: [corp.example]\ngroups: {Blocked Senders: {members: [bad.example]}}\n"
 
-func id(at time.Time, n int) string { return fmt.Sprintf("%013d-%016x-%012d-000", at.UnixMilli(), 7, n) }
+func id(at time.Time, n int) string {
+	return fmt.Sprintf("%013d-%016x-%012d-000", at.UnixMilli(), 7, n)
+}
 
 // TestImpactEqualsAFullScan: what an index finds by a change's reach is what a
 // replay of everything finds.

@@ -36,18 +36,6 @@ func usefulness(r Remedy) int {
 	return 2
 }
 
-// malicious reports whether the log names malware: such a message is never let
-// in by an exception.
-func malicious(m *mail.Message) bool {
-	text := strings.ToLower(m.Reported.Type + " " + m.Reported.Rule + " " + m.Reported.Detail + " " + m.Reply.Text)
-	for _, word := range []string{"virus", "malicious", "malware", "phish", "due to security policies"} {
-		if strings.Contains(text, word) {
-			return true
-		}
-	}
-	return false
-}
-
 // attempt is a candidate change before it is drafted.
 type attempt struct {
 	kind  Kind

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,12 +13,12 @@ import (
 
 	"github.com/blevesearch/bleve/v2"
 	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
-	"github.com/blevesearch/bleve/v2/index/scorch"
 	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
 
 	"mailwhy/engine/mail"
+	"mailwhy/index/raw"
 )
 
 // shard is one day's messages, or a part of a busy day's.
@@ -30,6 +29,10 @@ type shard struct {
 	mu     sync.Mutex
 	bleve  bleve.Index
 	values map[string]*values // distinct values by field, read on first use
+	raw    *raw.Store         // opened on first use
+	sample []byte             // for the dictionary of a new raw store
+
+	unwritten unwritten
 }
 
 func shardName(name string) bool {
@@ -70,13 +73,11 @@ func (s *shard) open() error {
 	if s.bleve != nil {
 		return nil
 	}
-	runtime := map[string]any{"bolt_timeout": boltTimeout}
-	var err error
-	if _, statErr := os.Stat(s.dir); errors.Is(statErr, os.ErrNotExist) {
-		s.bleve, err = bleve.NewUsing(s.dir, newMapping(), scorch.Name, scorch.Name, runtime)
-	} else {
-		s.bleve, err = bleve.OpenUsing(s.dir, runtime)
+	if err := makeShard(s.dir); err != nil {
+		return err
 	}
+	var err error
+	s.bleve, err = bleve.OpenUsing(s.dir, runtimeOptions())
 	s.values = map[string]*values{}
 	return err
 }
@@ -84,10 +85,13 @@ func (s *shard) open() error {
 func (s *shard) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err := s.closeLines()
 	if s.bleve == nil {
-		return nil
+		return err
 	}
-	err := s.bleve.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err = errors.Join(err, s.unwritten.wait(ctx), s.bleve.Close())
 	s.bleve = nil
 	return err
 }
@@ -129,23 +133,8 @@ func newMapping() mapping.IndexMapping {
 	return m
 }
 
-// Evidence kept with a message, so that it survives the log's rotation.
-const (
-	mostEvidence     = 8
-	mostEvidenceText = 2048
-)
-
 func document(m mail.Message) (map[string]any, error) {
-	if len(m.Evidence) > mostEvidence {
-		m.Evidence = append(append([]mail.Evidence(nil), m.Evidence[:mostEvidence/2]...), m.Evidence[len(m.Evidence)-mostEvidence/2:]...)
-	}
-	for i := range m.Evidence {
-		if len(m.Evidence[i].Text) > mostEvidenceText {
-			m.Evidence = append([]mail.Evidence(nil), m.Evidence...)
-			m.Evidence[i].Text = strings.ToValidUTF8(m.Evidence[i].Text[:mostEvidenceText], "")
-		}
-	}
-	data, err := json.Marshal(m)
+	data, err := json.Marshal(row(m))
 	if err != nil {
 		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
 	}
@@ -171,7 +160,13 @@ func (s *shard) put(messages []mail.Message) error {
 			return fmt.Errorf("add message %s: %w", m.ID, err)
 		}
 	}
+	if err := s.putLines(messages); err != nil {
+		return err
+	}
+	written := s.unwritten.add()
+	batch.SetPersistedCallback(func(error) { written() }) // called when it was written; a failed try is repeated
 	if err := s.bleve.Batch(batch); err != nil {
+		written()
 		return err
 	}
 	s.mu.Lock()
@@ -233,7 +228,7 @@ func (s *shard) get(ctx context.Context, id string) (mail.Message, error) {
 	if err != nil {
 		return mail.Message{}, err
 	}
-	return rows[0], nil
+	return rows[0], s.fill(rows)
 }
 
 const hourForm = "15"

@@ -106,7 +106,7 @@ func parseExpires(text string, now time.Time, loc *time.Location) (at time.Time,
 	if day, err := time.ParseInLocation(time.DateOnly, text, loc); err == nil {
 		return day.AddDate(0, 0, 1), false, nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
+	if at, err := time.Parse(time.RFC3339, text); err == nil && !at.IsZero() {
 		return at, false, nil
 	}
 	return time.Time{}, false, fmt.Errorf("--expires %q is not known: write 30d, a day such as 2026-12-23, or never", text)

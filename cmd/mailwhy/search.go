@@ -55,6 +55,11 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 		if err != nil {
 			return errors.Join(flush(), err)
 		}
+		if s.json {
+			if err := a.Index.Evidence(ctx, p.Rows); err != nil {
+				return errors.Join(flush(), err)
+			}
+		}
 		for i := range p.Rows {
 			if err := s.printMessage(w, &p.Rows[i]); err != nil {
 				return err

@@ -44,7 +44,8 @@ type Exception struct {
 	To        engine.Spec     `json:"to,omitzero"`
 	SourceIPs []string        `json:"source_ips,omitempty"`
 	Override  bool            `json:"override,omitempty"`
-	Group     string          `json:"group,omitempty"` // the group a member is removed from
+	ForDomain string          `json:"for_domain,omitempty"` // of the sender in the evidence, where the entry names no sender
+	Group     string          `json:"group,omitempty"`      // the group a member is removed from
 	Narrative string          `json:"narrative"`
 	Ticket    string          `json:"ticket"`
 	Reason    string          `json:"reason,omitempty"`

@@ -101,3 +101,14 @@ func (l *ledger) inForce(now time.Time) []Exception {
 	}
 	return live
 }
+
+// ended gives the exceptions that count no more at now.
+func (l *ledger) ended(now time.Time) []Exception {
+	var over []Exception
+	for _, e := range l.exceptions {
+		if !e.InForce(now) {
+			over = append(over, e)
+		}
+	}
+	return over
+}

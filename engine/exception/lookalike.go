@@ -16,6 +16,9 @@ func resembles(domain, own string) string {
 	if domains[len(domains)-1] == owns[len(owns)-1] {
 		return "" // a host below our own domain
 	}
+	if hyphened := strings.NewReplacer(".", "-"); strings.Contains("-"+hyphened.Replace(domain)+"-", "-"+hyphened.Replace(own)+"-") {
+		return "carries the name of"
+	}
 	for _, d := range domains {
 		for _, o := range owns {
 			switch looksD, looksO := skeleton(d), skeleton(o); {

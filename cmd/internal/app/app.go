@@ -66,7 +66,7 @@ func Open(c config.Config) (*App, error) {
 	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
-	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now}); err != nil {
+	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore}); err != nil {
 		return nil, errors.Join(err, a.Index.Close(), a.lock.Close())
 	}
 	if err := a.loadPolicy(); err != nil {

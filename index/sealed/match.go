@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"context"
+	"iter"
 	"math/bits"
 	"sort"
 
@@ -18,6 +19,10 @@ type Lookup struct {
 	// a hash of a key is kept, so Confirm is asked whether a row has it.
 	Key     bool
 	Confirm func(id string, row []byte) bool
+
+	// ID looks for the document whose id is Text and whose time is At.
+	ID bool
+	At int64 // Unix milliseconds
 }
 
 // Condition holds for a document that any of the lookups finds; Not turns it over.
@@ -87,7 +92,7 @@ func rarestFirst(conditions []Condition) []Condition {
 		switch {
 		case c.Not:
 			not = append(not, c)
-		case len(c.Any) > 0 && c.Any[0].Whole && !c.Any[0].Key:
+		case len(c.Any) > 0 && c.Any[0].Whole:
 			whole = append(whole, c)
 		default:
 			fragments = append(fragments, c)
@@ -121,6 +126,16 @@ func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, er
 	for _, l := range lookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if l.ID {
+			at, found, err := s.Find(l.Text, l.At)
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				add(uint(at))
+			}
+			continue
 		}
 		if l.Key {
 			if err := s.keyed(l, add); err != nil {
@@ -180,3 +195,19 @@ func keyHash(key string, ordinalBits uint) uint64 {
 }
 
 func ordinalBits(count int) uint { return uint(bits.Len(uint(max(count, 1)))) }
+
+// Values calls each with the values of a field, ascending, and the documents
+// that have it; value is good until each returns.
+func (s *Segment) Values(field string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
+	defer s.guard(&err)
+	d := s.fields[field]
+	for i := range d.len() {
+		documents := func(yield func(int) bool) {
+			postings(d.docEnds.span(i, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
+		}
+		if err := each(d.value(i), documents); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/blevesearch/bleve/v2"
 	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
-	bleveDocument "github.com/blevesearch/bleve/v2/document"
-	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
 	bleveindex "github.com/blevesearch/bleve_index_api"
@@ -35,74 +32,6 @@ type live struct {
 
 // boltTimeout bounds the wait for another process that has the layer open.
 const boltTimeout = "2s"
-
-// Fields of a document: keywords all, so that every query is a term query.
-const (
-	fieldSender    = "sender"    // envelope and header from
-	fieldRecipient = "recipient" // final and original
-	fieldHost      = "host"      // client and remote: name, ip, helo
-	fieldSubject   = "subject"
-	fieldReason    = "reason" // template of the reply and reported words
-	fieldID        = "id"     // message id, queue id, token
-	fieldOutcome   = "is"
-	fieldCode      = "code"
-	fieldRule      = "rule"
-	fieldGateway   = "gw"
-	fieldIP        = "ip"
-	fieldCause     = "cause" // what Causes groups by
-	fieldClock     = "t"     // hour, minute and second of the id's time: a broad answer is walked by them
-	fieldMessage   = "m"     // the message as JSON; stored, not searched
-)
-
-// fragmentFields are those a bare word looks into.
-var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubject, fieldReason}
-
-// valued reports whether a field has doc values: broad fragments are held
-// against them, and facets counted by them.
-func valued(field string) bool {
-	switch field {
-	case fieldCode, fieldIP, fieldGateway, fieldClock:
-		return false
-	}
-	return true
-}
-
-func newMapping() mapping.IndexMapping {
-	document := bleve.NewDocumentStaticMapping()
-	for _, name := range append([]string{fieldID, fieldOutcome, fieldClock, fieldCode, fieldRule, fieldGateway, fieldIP, fieldCause}, fragmentFields...) {
-		f := bleve.NewKeywordFieldMapping()
-		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
-		f.DocValues = valued(name)
-		document.AddFieldMappingsAt(name, f)
-	}
-	stored := bleve.NewKeywordFieldMapping()
-	stored.Index, stored.Store, stored.IncludeInAll, stored.DocValues = false, true, false, false
-	document.AddFieldMappingsAt(fieldMessage, stored)
-	m := bleve.NewIndexMapping()
-	m.DefaultMapping = document
-	m.DefaultAnalyzer = "keyword"
-	return m
-}
-
-// document is what the mapping would make of a message, made directly: that
-// costs half as much.
-func document(m *mail.Message, fields map[string][]string) (*bleveDocument.Document, error) {
-	data, err := json.Marshal(row(*m))
-	if err != nil {
-		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
-	}
-	d := bleveDocument.NewDocument(m.ID)
-	for name, texts := range fields {
-		options := bleveindex.IndexField | bleveindex.SkipFreqNorm
-		if valued(name) {
-			options |= bleveindex.DocValues
-		}
-		for _, text := range texts {
-			d.AddField(bleveDocument.NewTextFieldCustom(name, nil, []byte(text), options, nil))
-		}
-	}
-	return d.AddField(bleveDocument.NewTextFieldCustom(fieldMessage, nil, data, bleveindex.StoreField, nil)), nil
-}
 
 // openLive opens a layer that makeLive made.
 func openLive(path, day string) (layer, error) {
@@ -131,7 +60,7 @@ func (l *live) put(_ context.Context, messages []mail.Message) error {
 		}
 		all[i] = fieldsOf(m)
 		all[i][fieldClock] = clockTerms(at)
-		d, err := document(m, all[i])
+		d, err := newDocument(m, all[i])
 		if err != nil {
 			return err
 		}

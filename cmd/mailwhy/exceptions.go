@@ -50,7 +50,7 @@ func addExceptFlags(c *cobra.Command, f *exceptFlags) {
 }
 
 func (s *session) except(ctx context.Context, a *app.App, actor exception.Actor, kind engine.Kind, id string, f exceptFlags) error {
-	m, err := a.Index.Get(ctx, id)
+	m, err := a.Message(ctx, id)
 	if errors.Is(err, index.ErrNotFound) {
 		return notFound(id)
 	}
@@ -132,6 +132,9 @@ func exceptionText(e exception.Exception, now time.Time) string {
 		until = "until " + e.Expires.UTC().Format("2006-01-02 15:04")
 	}
 	fmt.Fprintf(&b, "exception %d  %s %s  %s -> %s  %s  %s  %s\n", e.ID, e.Kind, e.Scope, or(e.From.Value, string(e.From.Type)), or(e.To.Value, string(e.To.Type)), e.State(now), until, e.Narrative)
+	if note := e.PublishNote(); note != "" {
+		fmt.Fprintf(&b, "  %s\n", note)
+	}
 	for i, step := range e.Steps {
 		if e.State(now) == exception.Pending {
 			fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
@@ -194,6 +197,9 @@ func (s *session) printExceptions(a *app.App, list []exception.Exception) error 
 			err = s.printJSON(s.stdout, withState(e, a.Now()))
 		} else {
 			line, _, _ := strings.Cut(exceptionText(e, a.Now()), "\n")
+			if note := e.PublishNote(); note != "" {
+				line += "  " + note
+			}
 			_, err = fmt.Fprintln(s.stdout, plain(line))
 		}
 		if err != nil {

@@ -248,7 +248,7 @@ const broad = 400
 // page walks a broad answer from the newest messages on, so that its cost is
 // that of a page.
 func (l *live) page(ctx context.Context, q Query, below Cursor, limit int) ([]mail.Message, error) {
-	expanded, leftOut, err := l.expandUpTo(ctx, q, mostTerms)
+	expanded, leftOut, err := l.expand(ctx, q)
 	if err != nil || expanded == nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -90,15 +89,9 @@ func (l *live) termsContaining(field, fragment string) ([]string, error) {
 const mostTerms = 256
 
 // expand turns a query line into one bleve query for this layer; nil when
-// nothing here can match.
-func (l *live) expand(ctx context.Context, q Query) (query.Query, error) {
-	expanded, _, err := l.expandUpTo(ctx, q, math.MaxInt)
-	return expanded, err
-}
-
-// expandUpTo leaves out the terms that expand to more than most values; they
-// are returned, and a match must be held against them.
-func (l *live) expandUpTo(ctx context.Context, q Query, most int) (query.Query, []Term, error) {
+// nothing here can match. It leaves out the terms that expand to more than
+// mostTerms values; they are returned, and a match must be held against them.
+func (l *live) expand(ctx context.Context, q Query) (query.Query, []Term, error) {
 	must := []query.Query{}
 	not := []query.Query{}
 	var leftOut []Term
@@ -111,7 +104,7 @@ func (l *live) expandUpTo(ctx context.Context, q Query, most int) (query.Query, 
 			return nil, nil, err
 		}
 		switch {
-		case size > most:
+		case size > mostTerms:
 			leftOut = append(leftOut, t)
 		case t.Not:
 			not = append(not, alternatives...)

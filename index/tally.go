@@ -64,7 +64,7 @@ func (f *finished) tally(ctx context.Context, q Query, sum *tally) error {
 // tally counts what a search finds; the documents themselves are looked at
 // only where time, outcome or being hidden has to be known.
 func (l *live) tally(ctx context.Context, q Query, sum *tally) error {
-	expanded, leftOut, err := l.expandUpTo(ctx, q, mostTerms)
+	expanded, leftOut, err := l.expand(ctx, q)
 	if err != nil || expanded == nil {
 		return err
 	}

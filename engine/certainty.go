@@ -26,6 +26,9 @@ func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 // verdict replays the plain completion and, where a missing fact was asked
 // for, every other completion that could matter.
 func (s *Set) verdict(f *facts, tr *tracer) Verdict {
+	if s.unread {
+		return Verdict{Certainty: Undetermined, Missing: []string{missingPolicies}}
+	}
 	plain := *f
 	plain.client = f.client
 	if f.lacks(factHeaderFrom) {

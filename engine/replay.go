@@ -53,6 +53,11 @@ type walk struct {
 
 // run sends one completion through the stages in order.
 func (s *Set) run(f *facts, t twist, tr *tracer) decision {
+	return s.runUntil(f, t, tr, MomentDelivery)
+}
+
+// runUntil is run up to the last stage of a moment.
+func (s *Set) runUntil(f *facts, t twist, tr *tracer, last Moment) decision {
 	w := &walk{set: s, facts: f, twist: t, trace: tr, internalTo: s.Internal(f.recipient)}
 	w.buffer = w.room.candidates[:0]
 	f.recipientKeys = s.keysOf(w.room.recipient[:0], f.recipient, f.at)
@@ -64,6 +69,9 @@ func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 		}
 	}
 	for _, stage := range stageOrder {
+		if last == MomentRcpt && stage.moment != MomentRcpt {
+			break
+		}
 		if stop := stage.decide(w, stage.moment); stop {
 			return w.result
 		}

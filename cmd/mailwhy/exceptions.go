@@ -75,7 +75,7 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 		if err != nil {
 			return err
 		}
-		return s.printDraft(d)
+		return s.printDraft(d, engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
 	}
 	before := engine.Decide(a.Set(), &p.Message, a.Now())
 	e, err := a.Create(ctx, actor, p)
@@ -110,19 +110,6 @@ func parseExpires(text string, now time.Time, loc *time.Location) (at time.Time,
 		return at, false, nil
 	}
 	return time.Time{}, false, fmt.Errorf("--expires %q is not known: write 30d, a day such as 2026-12-23, or never", text)
-}
-
-func (s *session) printDraft(d exception.Draft) error {
-	if s.json {
-		return s.printJSON(s.stdout, d)
-	}
-	var b strings.Builder
-	b.WriteString(exceptionText(d.Exception, d.Exception.Created))
-	for _, g := range d.Guards {
-		fmt.Fprintf(&b, "%-14s %s %s\n", g.Answer, g.Name, g.Sentence)
-	}
-	_, err := io.WriteString(s.stdout, plain(b.String()))
-	return err
 }
 
 func exceptionText(e exception.Exception, now time.Time) string {

@@ -114,6 +114,10 @@ func (r *real) Extend(ctx context.Context, id int, until time.Time, reason strin
 	return r.service.Extend(ctx, r.actor, id, until, reason)
 }
 
+func (r *real) Living(context.Context, exception.Exception) (exception.Health, error) {
+	return exception.Health{}, nil
+}
+
 func (r *real) List() []exception.Exception { return r.service.List() }
 
 // The user's minute once more, over the real index, engine and journal.

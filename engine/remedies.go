@@ -114,23 +114,13 @@ func candidates(set *Set, m *mail.Message, v Verdict) []attempt {
 	return list
 }
 
-func managedOf(id string) ManagedEntry {
-	recipient, sender, _ := strings.Cut(strings.TrimPrefix(id, "managed:"), "/")
-	return ManagedEntry{Recipient: recipient, Sender: sender}
-}
-
 // recipientGroups are the groups a recipient is in, by name.
 func recipientGroups(set *Set, recipient mail.Path) []string {
 	var groups []string
-	for name := range set.file.groups {
-		if name == groupBlockedSenders || name == groupRelay {
-			continue
-		}
-		for _, member := range []string{string(recipient.Fold()), recipient.Domain()} {
-			for _, g := range set.book.groupsOf[member] {
-				if g.group == name && !slices.Contains(groups, name) {
-					groups = append(groups, name)
-				}
+	for _, member := range []string{string(recipient.Fold()), recipient.Domain()} {
+		for _, name := range set.groupsOf(member) {
+			if name != groupBlockedSenders && name != groupRelay && !slices.Contains(groups, name) {
+				groups = append(groups, name)
 			}
 		}
 	}
@@ -150,10 +140,8 @@ func groupRemovals(set *Set, m *mail.Message, v Verdict) []attempt {
 				continue
 			}
 			for _, member := range []string{string(sender.Fold()), sender.Domain()} {
-				for _, g := range set.book.groupsOf[member] {
-					if g.group == p.From.Value {
-						return []attempt{{kind: KindGroupRemove, scope: member + " from group " + g.group, group: GroupEntry{Group: g.group, Member: member}}}
-					}
+				if slices.Contains(set.groupsOf(member), p.From.Value) {
+					return []attempt{{kind: KindGroupRemove, scope: member + " from group " + p.From.Value, group: GroupEntry{Group: p.From.Value, Member: member}}}
 				}
 			}
 		}

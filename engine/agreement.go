@@ -29,6 +29,10 @@ func Agree(set *Set, m *mail.Message, at, now time.Time, v Verdict) Agreement {
 func agreeOn(set *Set, m *mail.Message, at, now time.Time, v Verdict, a Agreement) Agreement {
 	claims := claimsOf(m)
 	refused := v.Outcome != nil && *v.Outcome != mail.Accepted
+	if refused && m.Reported.Rule != "" && m.Reported.Rule == v.Policy {
+		a.Result, a.Detail = Agrees, fmt.Sprintf("the gateway itself names policy %s", v.Policy)
+		return a
+	}
 	for _, c := range claims {
 		if refused && c.stage == v.Stage && (c.moment == "" || c.moment == v.Moment) && entryFits(c, v) {
 			a.Result, a.Detail = Agrees, fmt.Sprintf("the log's words are those of %s, and %s of it stops the message", v.Stage, v.Policy)
@@ -39,6 +43,9 @@ func agreeOn(set *Set, m *mail.Message, at, now time.Time, v Verdict, a Agreemen
 }
 
 func disagree(set *Set, m *mail.Message, at, now time.Time, v Verdict, claims []claim, a Agreement) Agreement {
+	if !set.Loaded() {
+		return unloaded(claims, a)
+	}
 	refused := v.Outcome != nil && *v.Outcome != mail.Accepted
 	for _, c := range claims {
 		if c.who != "" || refused {
@@ -77,6 +84,19 @@ func disagree(set *Set, m *mail.Message, at, now time.Time, v Verdict, claims []
 		a.Result, a.Detail = Unexplained, fmt.Sprintf("the replay is stopped by %s %s, the log's words name no policy", v.Stage, v.Policy)
 	default:
 		a.Result, a.Detail = NotPolicy, "the log's words name no policy, and none of the loaded ones stops the message"
+	}
+	return a
+}
+
+// unloaded is all that can be said where no policies are loaded.
+func unloaded(claims []claim, a Agreement) Agreement {
+	a.Result, a.Detail = NotPolicy, "the log's words name no policy"
+	for _, c := range claims {
+		if c.who == "" {
+			a.Result, a.Detail = Unexplained, fmt.Sprintf("the log names %s; which policy of it cannot be said, because no policies are loaded", c.stage)
+			return a
+		}
+		a.Detail = c.who + " refused it, which no sender policy decides"
 	}
 	return a
 }

@@ -22,6 +22,9 @@ func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 // verdict replays the plain completion and, where a missing fact was asked
 // for, every other completion that could matter.
 func (s *Set) verdict(f *facts, tr *tracer) Verdict {
+	if s.unread {
+		return Verdict{Certainty: Undetermined, Missing: []string{missingPolicies}}
+	}
 	w := s.walks.get()
 	defer s.walks.put(w)
 	w.plain = f.plain()

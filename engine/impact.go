@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"iter"
-	"slices"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -26,12 +25,7 @@ type ImpactReport struct {
 // those that a policy stops today and would not stop then. It ends with the
 // context's error when cancelled.
 func Impact(ctx context.Context, set *Set, change Change, now time.Time, messages iter.Seq[mail.Message]) (ImpactReport, error) {
-	change.Since, change.Until = time.Time{}, time.Time{}
-	change.Policies = slices.Clone(change.Policies)
-	for i := range change.Policies {
-		change.Policies[i].Since, change.Policies[i].Until = time.Time{}, time.Time{}
-	}
-	after := set.Apply(change)
+	after := set.Apply(settled(change))
 	report := ImpactReport{ByDay: map[string]int{}}
 	senders, recipients := map[mail.Path]bool{}, map[mail.Path]bool{}
 	worst := newWorst(5)

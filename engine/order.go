@@ -11,6 +11,9 @@ type Slot struct {
 // moments in the order of the SMTP dialogue and what follows it.
 var moments = []Moment{MomentConnect, MomentRcpt, MomentData, MomentProcess, MomentDelivery}
 
+// after reports whether a moment comes after another.
+func (m Moment) after(o Moment) bool { return slices.Index(moments, m) > slices.Index(moments, o) }
+
 // stagesAt lists, in the default order, the stages that can stand at each
 // moment. The first four at rcpt and data are documented (domain 2, order
 // across policy types); the rest is inferred from the vendor's log records.

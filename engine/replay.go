@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"slices"
+
 	"mailwhy/engine/mail"
 )
 
@@ -54,6 +56,15 @@ func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 	w.start(s, f, t, tr)
 	w.run()
 	return w.result
+}
+
+// runUntil is run up to the last stage of a moment.
+func (s *Set) runUntil(f *facts, t twist, tr *tracer, last Moment) decision {
+	t.order = s.file.engine.Order
+	if end := slices.IndexFunc(t.order, func(slot Slot) bool { return slot.Moment.after(last) }); end >= 0 {
+		t.order = t.order[:end]
+	}
+	return s.run(f, t, tr)
 }
 
 // run goes through the stages; how it ends is in w.result.

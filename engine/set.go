@@ -13,9 +13,10 @@ import (
 )
 
 // Set is a compiled, immutable policy set; safe for use by many goroutines. The
-// zero Set is that of a policy file that says nothing.
+// zero Set stands for policies that nobody loaded: nothing is decided by it.
 type Set struct {
 	version string
+	unread  bool // made of the zero Set
 	file    *file
 	book    *addressBook
 	tables  map[Section]*contestTable
@@ -72,10 +73,19 @@ type Assumptions struct {
 // orEmpty makes the zero Set usable.
 func (s *Set) orEmpty() *Set {
 	if s.file == nil {
-		return compile(newFile())
+		empty := compile(newFile())
+		empty.unread = true
+		return empty
 	}
 	return s
 }
+
+// Loaded reports whether policies were ever read. Without any, no verdict is
+// known: it is undetermined and says that the policies are missing.
+func (s *Set) Loaded() bool { return s.file != nil && !s.unread }
+
+// missingPolicies stands in Verdict.Missing when no policies are loaded.
+const missingPolicies = "policies"
 
 // Version is a hash of the loaded policies and the changes applied to them.
 func (s *Set) Version() string { return s.version }

@@ -169,6 +169,8 @@ type Remedy struct {
 	VerdictAfter *Verdict      `json:"verdict_after,omitempty"`
 	Because      string        `json:"because,omitempty"`
 	Impact       *ImpactReport `json:"impact,omitempty"`
+	Others       *Others       `json:"others,omitempty"` // nil = no other message of the sender is known
+	Risks        []string      `json:"risks,omitempty"`  // a sentence each, the gravest first
 
 	Change Change `json:"-"` // what Works was replayed with
 }

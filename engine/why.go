@@ -11,6 +11,12 @@ import (
 // replayed at now. A zero at means the message's own time, or now where it has
 // none.
 func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
+	return WhyAmong(set, m, at, now, History{})
+}
+
+// WhyAmong is Why with remedies that are held against the sender's other
+// messages too.
+func WhyAmong(set *Set, m *mail.Message, at, now time.Time, h History) Trace {
 	if at.IsZero() {
 		at = m.Time
 	}
@@ -26,6 +32,6 @@ func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
 		v := Replay(set, m, now).Verdict
 		t.VerdictNow = &v
 	}
-	t.Remedies = Remedies(set, m, now)
+	t.Remedies = RemediesAmong(set, m, now, h)
 	return t
 }

@@ -134,10 +134,6 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	return nil
 }
 
-// Sync returns when everything put before is on disk: batches are written
-// through, so there is nothing to wait for.
-func (x *Index) Sync(ctx context.Context) error { return ctx.Err() }
-
 // place deals a day's messages to its shards: one seen before goes where it
 // stands, a new one to the newest part that has room.
 func (x *Index) place(day string, messages []mail.Message, batches map[*shard][]mail.Message) error {
@@ -194,7 +190,7 @@ func (x *Index) nextPart(day string) int {
 }
 
 func (x *Index) addShard(name string) (*shard, error) {
-	s := &shard{name: name, dir: filepath.Join(x.dir, name)}
+	s := &shard{name: name, dir: filepath.Join(x.dir, name), sample: x.sampleFor(name)}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("make shard %s: %w", name, err)
 	}
@@ -229,7 +225,7 @@ func (x *Index) open(s *shard) error {
 	if !slices.Contains(x.shards, s) {
 		return err
 	}
-	aside := fmt.Sprintf("%s.corrupt-%d", s.dir, len(x.problems)+1)
+	aside := asideName(s.dir)
 	x.problems = append(x.problems, fmt.Sprintf("the messages of %s could not be read (%v): they were set aside as %s and are read again from the logs where these exist", s.day(), err, filepath.Base(aside)))
 	if renameErr := os.Rename(s.dir, aside); renameErr != nil {
 		x.problems = append(x.problems, fmt.Sprintf("set shard aside: %v", renameErr))

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,12 +12,11 @@ import (
 
 	"github.com/blevesearch/bleve/v2"
 	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
-	"github.com/blevesearch/bleve/v2/index/scorch"
-	"github.com/blevesearch/bleve/v2/mapping"
 	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
 
 	"mailwhy/engine/mail"
+	"mailwhy/index/raw"
 )
 
 // shard is one day's messages, or a part of a busy day's.
@@ -30,6 +27,10 @@ type shard struct {
 	mu     sync.Mutex
 	bleve  bleve.Index
 	values map[string]*values // distinct values by field, read on first use
+	raw    *raw.Store         // opened on first use
+	sample []byte             // for the dictionary of a new raw store
+
+	unwritten unwritten
 }
 
 func shardName(name string) bool {
@@ -70,13 +71,11 @@ func (s *shard) open() error {
 	if s.bleve != nil {
 		return nil
 	}
-	runtime := map[string]any{"bolt_timeout": boltTimeout}
-	var err error
-	if _, statErr := os.Stat(s.dir); errors.Is(statErr, os.ErrNotExist) {
-		s.bleve, err = bleve.NewUsing(s.dir, newMapping(), scorch.Name, scorch.Name, runtime)
-	} else {
-		s.bleve, err = bleve.OpenUsing(s.dir, runtime)
+	if err := makeShard(s.dir); err != nil {
+		return err
 	}
+	var err error
+	s.bleve, err = bleve.OpenUsing(s.dir, runtimeOptions())
 	s.values = map[string]*values{}
 	return err
 }
@@ -84,100 +83,43 @@ func (s *shard) open() error {
 func (s *shard) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	err := s.closeLines()
 	if s.bleve == nil {
-		return nil
+		return err
 	}
-	err := s.bleve.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
+	defer cancel()
+	err = errors.Join(err, s.unwritten.wait(ctx), s.bleve.Close())
 	s.bleve = nil
 	return err
 }
 
-// Fields of a document: keywords all, so that every query is a term query.
-const (
-	fieldSender    = "sender"    // envelope and header from
-	fieldRecipient = "recipient" // final and original
-	fieldHost      = "host"      // client and remote: name, ip, helo
-	fieldSubject   = "subject"
-	fieldReason    = "reason" // template of the reply and reported words
-	fieldID        = "id"     // message id, queue id, token
-	fieldOutcome   = "is"
-	fieldCode      = "code"
-	fieldRule      = "rule"
-	fieldGateway   = "gw"
-	fieldIP        = "ip"
-	fieldHour      = "hour" // of the id's time, "09": a broad answer is walked hour by hour
-	fieldMessage   = "m"    // the message as JSON; stored, not searched
-)
-
-// fragmentFields are those a bare word looks into.
-var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubject, fieldReason}
-
-func newMapping() mapping.IndexMapping {
-	document := bleve.NewDocumentStaticMapping()
-	for _, name := range append([]string{fieldID, fieldOutcome, fieldHour, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...) {
-		f := bleve.NewKeywordFieldMapping()
-		f.Store, f.IncludeInAll, f.IncludeTermVectors, f.SkipFreqNorm = false, false, false, true
-		f.DocValues = name == fieldID || name == fieldRule || slices.Contains(fragmentFields, name) // a broad fragment is held against them
-		document.AddFieldMappingsAt(name, f)
-	}
-	stored := bleve.NewKeywordFieldMapping()
-	stored.Index, stored.Store, stored.IncludeInAll, stored.DocValues = false, true, false, false
-	document.AddFieldMappingsAt(fieldMessage, stored)
-	m := bleve.NewIndexMapping()
-	m.DefaultMapping = document
-	m.DefaultAnalyzer = "keyword"
-	return m
-}
-
-// Evidence kept with a message, so that it survives the log's rotation.
-const (
-	mostEvidence     = 8
-	mostEvidenceText = 2048
-)
-
-func document(m mail.Message) (map[string]any, error) {
-	if len(m.Evidence) > mostEvidence {
-		m.Evidence = append(append([]mail.Evidence(nil), m.Evidence[:mostEvidence/2]...), m.Evidence[len(m.Evidence)-mostEvidence/2:]...)
-	}
-	for i := range m.Evidence {
-		if len(m.Evidence[i].Text) > mostEvidenceText {
-			m.Evidence = append([]mail.Evidence(nil), m.Evidence...)
-			m.Evidence[i].Text = strings.ToValidUTF8(m.Evidence[i].Text[:mostEvidenceText], "")
-		}
-	}
-	data, err := json.Marshal(m)
-	if err != nil {
-		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
-	}
-	at, err := timeOf(m.ID)
-	if err != nil {
-		return nil, err
-	}
-	d := map[string]any{fieldMessage: string(data), fieldOutcome: string(m.Outcome), fieldHour: at.Format(hourForm)}
-	for field, texts := range fieldsOf(&m) {
-		d[field] = texts
-	}
-	return d, nil
-}
-
 func (s *shard) put(messages []mail.Message) error {
+	if err := s.putLines(messages); err != nil {
+		return err
+	}
 	batch := s.bleve.NewBatch()
-	for _, m := range messages {
-		d, err := document(m)
+	fields := make([]map[string][]string, len(messages))
+	for i := range messages {
+		fields[i] = fieldsOf(&messages[i])
+		d, err := newDocument(&messages[i], fields[i])
 		if err != nil {
 			return err
 		}
-		if err := batch.Index(m.ID, d); err != nil {
-			return fmt.Errorf("add message %s: %w", m.ID, err)
+		if err := batch.IndexAdvanced(d); err != nil {
+			return fmt.Errorf("add message %s: %w", messages[i].ID, err)
 		}
 	}
+	written := s.unwritten.add()
+	batch.SetPersistedCallback(func(error) { written() }) // called when it was written; a failed try is repeated
 	if err := s.bleve.Batch(batch); err != nil {
+		written()
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range messages {
-		for field, texts := range fieldsOf(&messages[i]) {
+		for field, texts := range fields[i] {
 			if v := s.values[field]; v != nil {
 				v.add(texts...)
 			}
@@ -233,7 +175,7 @@ func (s *shard) get(ctx context.Context, id string) (mail.Message, error) {
 	if err != nil {
 		return mail.Message{}, err
 	}
-	return rows[0], nil
+	return rows[0], s.fill(rows)
 }
 
 const hourForm = "15"

@@ -218,6 +218,7 @@ func (x *exceptions) whole(e exception.Exception) []string {
 		{"scope", e.Scope + ", " + words(string(e.FromPart))},
 		{"clients", strings.Join(e.SourceIPs, ", ")},
 		{"for message", e.MessageID},
+		{"gateways", e.PublishNote()},
 	}
 	if !e.Revoked.IsZero() {
 		facts = append(facts, [2]string{"revoked", when(e.Revoked) + " by " + e.RevokedBy})

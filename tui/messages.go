@@ -56,6 +56,7 @@ type messages struct {
 
 	live     live
 	verdicts verdicts
+	early    []tea.KeyMsg // typed before the rows they are meant for are there
 
 	width, height int
 }
@@ -100,6 +101,7 @@ func (m *messages) start() tea.Cmd {
 }
 
 func (m *messages) back() bool {
+	m.early = nil
 	if m.editing {
 		m.leave(m.before)
 		if m.before != m.text {
@@ -151,6 +153,10 @@ func (m *messages) update(msg tea.Msg) tea.Cmd {
 func (m *messages) key(msg tea.KeyMsg) tea.Cmd {
 	k := m.km
 	selected, ok := m.table.Selected()
+	if m.busy && !key.Matches(msg, k.search, k.widen, k.follow, k.act.undo) {
+		m.early = append(m.early, msg)
+		return nil
+	}
 	switch {
 	case key.Matches(msg, k.search):
 		m.enter()

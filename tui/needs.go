@@ -23,6 +23,7 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/reply"
 	"mailwhy/index"
 )
 
@@ -90,6 +91,8 @@ type Options struct {
 	Query    string // shown at start; "" = since:7d
 	Dark     bool   // background of the theme
 	ASCII    bool   // no glyph beyond ASCII
+
+	Explain func(text string) reply.Explanation // the knowledge base; nil = the one that comes with the program
 }
 
 // Services is what Open returns.

@@ -59,13 +59,16 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	s := &session{
 		ctx: ctx, now: o.Now, loc: o.Location, user: o.User,
 		look: newLook(out, o), out: out, wrap: newWrapper(environ(o.Environ)),
-		after: afterTick, await: awaitClosed, explain: reply.Explain,
+		after: afterTick, await: awaitClosed, explain: o.Explain,
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.loc == nil {
 		s.loc = time.UTC
+	}
+	if s.explain == nil {
+		s.explain = reply.Explain
 	}
 	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys()}
 	r.list = newMessages(s, o.Query)

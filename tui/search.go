@@ -75,7 +75,7 @@ func (m *messages) submit(text string) tea.Cmd {
 // search asks for the first page; the total and the histogram come after it.
 func (m *messages) search() tea.Cmd {
 	ctx, gen := m.task.renew(m.s.ctx)
-	m.task.waiting = false
+	m.task.waiting, m.early = false, nil
 	if !m.s.ready {
 		return nil
 	}
@@ -143,9 +143,11 @@ func (m *messages) fault(err error) {
 func (m *messages) first(msg pageMsg) tea.Cmd {
 	m.busy, m.slow = false, false
 	if msg.err != nil {
+		m.early = nil
 		m.fault(msg.err)
 		return nil
 	}
+	m.catchUp()
 	m.took, m.next = msg.took, msg.page.Next
 	m.table.SetRows(msg.page.Rows)
 	m.table.Top()
@@ -158,6 +160,27 @@ func (m *messages) first(msg pageMsg) tea.Cmd {
 		cmds = append(cmds, m.refresh())
 	}
 	return tea.Batch(cmds...)
+}
+
+// catchUp acts on the keys that were typed while the search ran: enter and b
+// are meant for the rows asked for, never for those that stood there before.
+// They are dropped when another screen stands here by now.
+func (m *messages) catchUp() {
+	early := m.early
+	m.early = nil
+	if len(early) == 0 {
+		return
+	}
+	m.s.ask(func(r *Root) tea.Cmd {
+		var cmds []tea.Cmd
+		if r.top() != m || m.editing {
+			return nil
+		}
+		for _, msg := range early {
+			cmds = append(cmds, r.key(msg), r.grant())
+		}
+		return tea.Batch(cmds...)
+	})
 }
 
 // count asks for the total and the histogram of the query in force.

@@ -50,7 +50,7 @@ func addExceptFlags(c *cobra.Command, f *exceptFlags) {
 }
 
 func (s *session) except(ctx context.Context, a *app.App, actor exception.Actor, kind engine.Kind, id string, f exceptFlags) error {
-	m, err := a.Index.Get(ctx, id)
+	m, err := a.Message(ctx, id)
 	if errors.Is(err, index.ErrNotFound) {
 		return notFound(id)
 	}
@@ -75,7 +75,7 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 		if err != nil {
 			return err
 		}
-		return s.printDraft(d)
+		return s.printDraft(d, engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
 	}
 	before := engine.Decide(a.Set(), &p.Message, a.Now())
 	e, err := a.Create(ctx, actor, p)
@@ -106,23 +106,10 @@ func parseExpires(text string, now time.Time, loc *time.Location) (at time.Time,
 	if day, err := time.ParseInLocation(time.DateOnly, text, loc); err == nil {
 		return day.AddDate(0, 0, 1), false, nil
 	}
-	if at, err := time.Parse(time.RFC3339, text); err == nil {
+	if at, err := time.Parse(time.RFC3339, text); err == nil && !at.IsZero() {
 		return at, false, nil
 	}
 	return time.Time{}, false, fmt.Errorf("--expires %q is not known: write 30d, a day such as 2026-12-23, or never", text)
-}
-
-func (s *session) printDraft(d exception.Draft) error {
-	if s.json {
-		return s.printJSON(s.stdout, d)
-	}
-	var b strings.Builder
-	b.WriteString(exceptionText(d.Exception, d.Exception.Created))
-	for _, g := range d.Guards {
-		fmt.Fprintf(&b, "%-14s %s %s\n", g.Answer, g.Name, g.Sentence)
-	}
-	_, err := io.WriteString(s.stdout, plain(b.String()))
-	return err
 }
 
 func exceptionText(e exception.Exception, now time.Time) string {
@@ -132,6 +119,9 @@ func exceptionText(e exception.Exception, now time.Time) string {
 		until = "until " + e.Expires.UTC().Format("2006-01-02 15:04")
 	}
 	fmt.Fprintf(&b, "exception %d  %s %s  %s -> %s  %s  %s  %s\n", e.ID, e.Kind, e.Scope, or(e.From.Value, string(e.From.Type)), or(e.To.Value, string(e.To.Type)), e.State(now), until, e.Narrative)
+	if note := e.PublishNote(); note != "" {
+		fmt.Fprintf(&b, "  %s\n", note)
+	}
 	for i, step := range e.Steps {
 		if e.State(now) == exception.Pending {
 			fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
@@ -194,6 +184,9 @@ func (s *session) printExceptions(a *app.App, list []exception.Exception) error 
 			err = s.printJSON(s.stdout, withState(e, a.Now()))
 		} else {
 			line, _, _ := strings.Cut(exceptionText(e, a.Now()), "\n")
+			if note := e.PublishNote(); note != "" {
+				line += "  " + note
+			}
 			_, err = fmt.Fprintln(s.stdout, plain(line))
 		}
 		if err != nil {

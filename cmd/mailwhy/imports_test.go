@@ -19,9 +19,11 @@ var mayImport = map[string][]string{
 	"engine/reply":        {"engine/mail"},
 	"engine/exception":    {"engine", "engine/mail"},
 	"engine/publish":      {"engine", "engine/mail"},
+	"engine/publish/gate": {"engine", "engine/mail", "engine/publish"},
 	"logparse":            {"engine/mail"},
 	"logparse/tail":       {},
-	"index":               {"engine/mail"},
+	"index":               {"index/raw", "engine/mail"},
+	"index/raw":           {"engine/mail"},
 	"index/ingest":        {"index", "logparse", "logparse/tail", "engine/mail"},
 	"tui":                 {"engine", "engine/mail", "engine/exception", "engine/reply", "index", "tui/table", "tui/cell", "tui/quiet"},
 	"tui/table":           {"tui/cell"},
@@ -29,6 +31,7 @@ var mayImport = map[string][]string{
 	"tui/quiet":           {},
 	"tui/sshd":            {"tui", "tui/quiet", "engine/exception"},
 	"cmd/internal/config": {},
+	"cmd/internal/check":  {},
 	"cmd/internal/app":    {"..."},
 	"cmd/mailwhy":         {"..."},
 	"sample-logs":         {},
@@ -38,10 +41,12 @@ var mayImport = map[string][]string{
 var onlyIn = map[string][]string{
 	"github.com/blevesearch/":       {"index"},
 	"github.com/fsnotify/":          {"logparse/tail"},
-	"github.com/klauspost/":         {"logparse/tail"},
+	"github.com/d--j/go-milter":     {"engine/publish/gate"},
+	"github.com/klauspost/":         {"logparse/tail", "index/raw"},
 	"github.com/charmbracelet/":     {"tui", "tui/table", "tui/cell", "tui/sshd"},
 	"github.com/spf13/cobra":        {"cmd/mailwhy"},
-	"golang.org/x/net/publicsuffix": {"engine", "engine/exception"},
+	"github.com/miekg/dns":          {"cmd/internal/check"},
+	"golang.org/x/net/publicsuffix": {"engine", "engine/exception", "cmd/internal/check"},
 }
 
 // purePackages must not reach the outside world: the engine is a function.

@@ -76,11 +76,29 @@ func newRoot(s *session) *cobra.Command {
 	}
 	s.addData(root)
 	if s.app == nil { // what needs no data folder, the owner of one does not run for others
-		root.AddCommand(newDemo(s), newParse(s), newExplain(s), newConfig(s), newVersion(s))
+		root.AddCommand(
+			newDemo(s),
+			newParse(s),
+			newCheck(s),
+			newConfig(s),
+			newServe(s),
+			newVersion(s),
+		)
 	}
-	root.AddCommand(newIngest(s), newSearch(s), newShow(s), newWhy(s),
-		newExcept(s, engine.KindBypass), newExcept(s, engine.KindPermit), newExcept(s, engine.KindRelay),
-		newException(s), newManaged(s), newPolicy(s), newSources(s))
+	root.AddCommand(
+		newIngest(s),
+		newSearch(s),
+		newShow(s),
+		newWhy(s),
+		newExplain(s),
+		newExcept(s, engine.KindBypass),
+		newExcept(s, engine.KindPermit),
+		newExcept(s, engine.KindRelay),
+		newException(s),
+		newManaged(s),
+		newPolicy(s),
+		newSources(s),
+	)
 	return root
 }
 

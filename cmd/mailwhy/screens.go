@@ -41,6 +41,10 @@ func (s *session) onTerminal() bool {
 // show owns the data folder while the screens are up. The folder is opened
 // after the first frame, so that a large index does not keep anybody waiting.
 func (s *session) show(ctx context.Context, c config.Config) error {
+	explain, _, err := s.knowledge()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	owned := make(chan error, 1)
@@ -57,11 +61,17 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 			return tui.Services{}, err
 		}
 		started = true
-		go func() { owned <- own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+		go func() {
+			owned <- own(ctx, a, func(ctx context.Context) error {
+				a.WorkBeside(ctx)
+				<-ctx.Done()
+				return nil
+			})
+		}()
 		return a.Services(a.Actor(uint32(os.Getuid()))), nil
 	}
 	user := exception.Actor{Name: os.Getenv("USER")}
-	err := tui.Run(ctx, tui.Options{Open: open, Now: s.now, Location: c.Location(), Environ: os.Environ(), User: user, Dark: c.Theme == "dark", ASCII: c.ASCII}, s.stdin, s.stdout)
+	err = tui.Run(ctx, tui.Options{Open: open, Explain: explain, Now: s.now, Location: c.Location(), Environ: os.Environ(), User: user, Dark: c.Theme == "dark", ASCII: c.ASCII}, s.stdin, s.stdout)
 	cancel()
 	if started {
 		err = errors.Join(err, <-owned, a.Close())

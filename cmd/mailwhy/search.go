@@ -55,6 +55,11 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 		if err != nil {
 			return errors.Join(flush(), err)
 		}
+		if s.json {
+			if err := a.Index.Evidence(ctx, p.Rows); err != nil {
+				return errors.Join(flush(), err)
+			}
+		}
 		for i := range p.Rows {
 			if err := s.printMessage(w, &p.Rows[i]); err != nil {
 				return err
@@ -68,6 +73,9 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 	total, err := a.Index.Count(ctx, q)
 	if err != nil {
 		return errors.Join(flush(), err)
+	}
+	if after == "" { // all were printed: what arrived since is not part of this answer
+		total.Count = shown
 	}
 	if s.json {
 		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now.UTC().Format("2006-01-02T15:04:05.000Z07:00")})

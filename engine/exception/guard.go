@@ -1,9 +1,11 @@
 package exception
 
 import (
+	"net/netip"
 	"time"
 
 	"mailwhy/engine"
+	"mailwhy/engine/mail"
 )
 
 // Guard is one guard's answer.
@@ -56,8 +58,13 @@ func refusal(guards []Guard) error {
 
 // policies is what the guards ask of a policy set; *engine.Set has it.
 type policies interface {
-	insider
-	Policies() []engine.Policy
+	Internal(p mail.Path) bool
+	InternalDomains() []string
+	FreeMail(domain string) bool
+	Group(name string) (members []string, known bool)
+	InGroup(name string, address mail.Path) bool
+	AuthorisedOutbound() []netip.Prefix
+	AsOf() (at time.Time, partial []string)
 }
 
 // question is a drafted exception with all that its guards look at.
@@ -69,6 +76,7 @@ type question struct {
 	change    engine.Change
 	now       time.Time
 	live      []Exception // in force at now
+	ended     []Exception // expired or revoked before now
 	seen      func(domain string) bool
 }
 
@@ -81,11 +89,13 @@ func (q question) answers() []Guard {
 		q.guardAddresses(),
 		q.guardMalicious(),
 		q.guardExpiry(),
+		q.guardRepeated(),
 		q.guardDuplicate(),
 		q.guardEveryone(),
 		q.guardPublicSuffix(),
 		q.guardSharedDomain(),
 		q.guardWidth(),
+		q.guardGroup(),
 		q.guardRelay(),
 		q.guardManaged(),
 		q.guardOwnDomain(),

@@ -3,7 +3,6 @@ package exception
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
@@ -18,54 +17,58 @@ func (q question) guardMalicious() Guard {
 		return ok(name)
 	}
 	m := &q.proposal.Message
-	for _, text := range []string{m.Reported.Type, m.Reported.Rule, m.Reported.Detail, m.Reply.Text} {
-		if word := maliciousWord(text); word != "" {
-			return refused(name, fmt.Sprintf("the gateway reports %s: what carried malicious content is never let in", word))
-		}
+	if word := engine.MaliciousWord(m); word != "" {
+		return refused(name, fmt.Sprintf("the gateway reports %s: what carried malicious content is never let in", word))
 	}
-	if strings.Contains(strings.ToLower(m.Reply.Text+" "+m.Reported.Type+" "+m.Reported.Detail), "rejected due to security policies") {
+	if engine.PerhapsMalicious(m) {
 		return needsApprover(name, "this refusal stands for a virus or for too much spam, and the log does not tell which")
 	}
 	return ok(name)
 }
 
-func maliciousWord(text string) string {
-	for field := range strings.FieldsSeq(strings.ToLower(text)) {
-		if strings.Contains(field, "@") {
-			continue
-		}
-		for word := range strings.FieldsFuncSeq(field, func(r rune) bool { return !unicode.IsLetter(r) }) {
-			for _, bad := range []string{"virus", "malware", "malicious", "phish", "trojan", "ransomware", "infected", "eicar"} {
-				if strings.HasPrefix(word, bad) {
-					return word
-				}
-			}
-		}
-	}
-	return ""
-}
-
 // guardHeader: anybody can write any header, so an entry that believes one
-// needs to know where the mail comes from: source addresses, or a message
-// whose header domain was authenticated (DMARC pass, RFC 7489). What the log
-// does not say is not proven.
+// needs to know where the mail comes from: source addresses that are not our
+// own, or a message whose header domain was authenticated (DMARC pass, RFC
+// 7489). What the log does not say is not proven, and nothing was authenticated
+// by the header of a message refused before it came.
 func (q question) guardHeader() Guard {
 	const name = "header"
-	e := q.exception
-	if !opens(e.Kind) || e.FromPart != engine.HeaderFrom && e.FromPart != engine.BothFrom {
-		return ok(name)
-	}
-	if fewAddresses(e.SourceIPs) {
+	if !q.believesHeader() || q.provesOrigin() {
 		return ok(name)
 	}
 	m := &q.proposal.Message
 	switch {
+	case len(q.exception.SourceIPs) > 0:
+		return needsApprover(name, "the header can be forged, and the source addresses are those of our own hosts or of very many: match the envelope only")
+	case beforeHeader(m.Phase):
+		return needsApprover(name, fmt.Sprintf("the header can be forged, and this message was refused before its header came (%s): add its source address, or match the envelope only", m.Phase))
 	case !strings.EqualFold(m.Auth.DMARC, "pass"):
 		return needsApprover(name, fmt.Sprintf("the header can be forged, and this message is not authenticated by DMARC (%s): add its source address, or match the envelope only", orNotLogged(m.Auth.DMARC)))
-	case m.HeaderFrom.Domain() == "" || m.HeaderFrom.Domain() != specDomain(e.From):
-		return needsApprover(name, fmt.Sprintf("the header can be forged, and what DMARC authenticated is %s, not %s", orNotLogged(clean(m.HeaderFrom.Domain())), specWord(e.From)))
+	case m.HeaderFrom.Domain() == "" || m.HeaderFrom.Domain() != specDomain(q.exception.From):
+		return needsApprover(name, fmt.Sprintf("the header can be forged, and what DMARC authenticated is %s, not %s", orNotLogged(clean(m.HeaderFrom.Domain())), specWord(q.exception.From)))
 	}
 	return ok(name)
+}
+
+// believesHeader reports whether an exception lets a message in for what its
+// header says. A recipient's own permit is looked up by both addresses; one
+// made from the header is made because of the header.
+func (q question) believesHeader() bool {
+	switch q.exception.Kind {
+	case engine.KindManagedPermit:
+		return q.proposal.Scope.FromPart == engine.HeaderFrom
+	case engine.KindBypass, engine.KindPermit:
+		return q.exception.FromPart == engine.HeaderFrom || q.exception.FromPart == engine.BothFrom
+	}
+	return false
+}
+
+func beforeHeader(p mail.Phase) bool {
+	switch p {
+	case mail.PhaseConnect, mail.PhaseHelo, mail.PhaseMail, mail.PhaseRcpt:
+		return true
+	}
+	return false
 }
 
 func orNotLogged(word string) string {
@@ -83,32 +86,12 @@ func (q question) guardLookalike() Guard {
 	if domain == "" || !opens(q.exception.Kind) || q.set.Internal(mail.Path("postmaster@"+domain)) {
 		return ok(name)
 	}
-	for _, own := range q.ownDomains() {
-		if how := resembles(domain, own); how != "" {
+	for _, own := range q.set.InternalDomains() {
+		if how := engine.Resembles(domain, own); how != "" {
 			return needsApprover(name, fmt.Sprintf("%s %s our own %s", domain, how, own))
 		}
 	}
 	return ok(name)
-}
-
-// ownDomains are the internal domains that the policies and the evidence name.
-func (q question) ownDomains() []string {
-	var own []string
-	known := map[string]bool{}
-	add := func(domain string) {
-		if domain != "" && !known[domain] && q.set.Internal(mail.Path("postmaster@"+domain)) {
-			own = append(own, domain)
-		}
-		known[domain] = true
-	}
-	m := &q.proposal.Message
-	add(m.Recipient.Domain())
-	add(m.OriginalRecipient.Domain())
-	for _, p := range q.set.Policies() {
-		add(specDomain(p.From))
-		add(specDomain(p.To))
-	}
-	return own
 }
 
 // guardFirstSeen asks for a second look at a sender domain that nobody has mail

@@ -7,6 +7,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/net/publicsuffix"
+
 	"mailwhy/engine"
 )
 
@@ -42,13 +44,15 @@ func (q question) guardTicket() Guard {
 	switch {
 	case ticket == "":
 		return refused(name, "a ticket is required: every exception says which request it came from")
-	case !strings.ContainsFunc(ticket, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }):
+	case !strings.ContainsFunc(ticket, letterOrDigit):
 		return refused(name, "the ticket holds no letter and no digit")
 	case utf8.RuneCountInString(ticket) > longestTicket:
 		return refused(name, fmt.Sprintf("the ticket is longer than %d characters", longestTicket))
 	}
 	return guardText(name, ticket)
 }
+
+func letterOrDigit(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 // guardText refuses text that could show as something else than it is. It is
 // not cleaned silently: what a person typed is what the journal keeps.
@@ -67,7 +71,11 @@ func (q question) guardExpiry() Guard {
 	if q.proposal.Never && !q.proposal.Expires.IsZero() {
 		return refused("expiry", "an expiry and never were asked for at once")
 	}
-	return guardUntil(q.exception.Kind, q.actor, q.exception.Expires, q.proposal.Reason, q.now)
+	kind := q.exception.Kind
+	if q.relays() {
+		kind = engine.KindRelay // whatever it is called
+	}
+	return guardUntil(kind, q.actor, q.exception.Expires, q.proposal.Reason, q.now)
 }
 
 // guardUntil judges an end (zero = never). More than a year is as good as
@@ -84,7 +92,7 @@ func guardUntil(kind engine.Kind, actor Actor, until time.Time, reason string, n
 		return refused(name, "a relay entry ends within a year")
 	case actor.Role != Admin:
 		return refused(name, "only an admin may let an exception live for more than a year or for ever")
-	case strings.TrimSpace(reason) == "":
+	case !strings.ContainsFunc(reason, letterOrDigit):
 		return refused(name, "an exception for more than a year or for ever needs a reason")
 	}
 	return ok(name)
@@ -124,16 +132,33 @@ func guardAdminOnly(e Exception, actor Actor) Guard {
 	return ok(name)
 }
 
-// guardCount asks for a second look when one sender domain collects exceptions.
+// guardRepeated stops endless renewal by creating anew what has ended. What was
+// taken back within a day was a mistake, not a renewal.
+func (q question) guardRepeated() Guard {
+	const name = "renewal"
+	lives := 0
+	for _, e := range q.ended {
+		if sameScope(e, q.exception) && e.Until().Sub(e.Created) > 24*time.Hour {
+			lives += 1 + e.Extensions
+		}
+	}
+	if lives <= freeRenewals {
+		return ok(name)
+	}
+	return needsApprover(name, fmt.Sprintf("the same was let in %d times already", lives))
+}
+
+// guardCount asks for a second look when one sender domain collects exceptions,
+// by whatever kind of entry, by its hosts or by itself.
 func (q question) guardCount() Guard {
 	const name, most = "count", 5
-	domain := specDomain(q.exception.From)
+	domain := senderDomain(q.exception)
 	if domain == "" || !opens(q.exception.Kind) {
 		return ok(name)
 	}
 	n := 0
 	for _, e := range q.live {
-		if opens(e.Kind) && specDomain(e.From) == domain {
+		if opens(e.Kind) && senderDomain(e) == domain {
 			n++
 		}
 	}
@@ -141,6 +166,19 @@ func (q question) guardCount() Guard {
 		return ok(name)
 	}
 	return needsApprover(name, fmt.Sprintf("%d exceptions for %s are live already, %d are the most without one", n, domain, most))
+}
+
+// senderDomain is the registrable domain an exception is for: that of the
+// sender it names, or of the message a relay entry was made for.
+func senderDomain(e Exception) string {
+	domain := specDomain(e.From)
+	if domain == "" {
+		domain = e.ForDomain
+	}
+	if parent, err := publicsuffix.EffectiveTLDPlusOne(domain); err == nil {
+		return parent
+	}
+	return domain
 }
 
 // guardDuplicate names the exception that already says the same.

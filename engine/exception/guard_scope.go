@@ -2,7 +2,6 @@ package exception
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -11,11 +10,6 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
 )
-
-// insider tells which addresses are ours.
-type insider interface {
-	Internal(p mail.Path) bool
-}
 
 // guardAddresses accepts plain addresses and domains only. They come from a log,
 // where a sender chose them: a wildcard, a pattern prefix or an invisible
@@ -43,6 +37,10 @@ func (q question) guardAddresses() Guard {
 	return ok(name)
 }
 
+// longestAddress is the longest local part, the sign and the longest domain, in
+// bytes (RFC 5321, 4.5.3.1).
+const longestAddress = 64 + 1 + 255
+
 func specProblem(s engine.Spec) string {
 	switch {
 	case strings.ContainsFunc(s.Value, hostile):
@@ -52,12 +50,14 @@ func specProblem(s engine.Spec) string {
 		switch {
 		case p.Domain() == "":
 			return "is no address"
+		case len(s.Value) > longestAddress:
+			return "is longer than an address can be"
 		case strings.HasPrefix(strings.ToLower(s.Value), "multi:") || strings.ContainsAny(p.Local(), "*@<>()[]\\,;: \"|"):
 			return "is no plain address: the gateway would read it as a pattern or a list"
 		}
 		return domainProblem(p.Domain())
 	case s.Type == engine.EmailDomain:
-		return domainProblem(mail.FoldDomain(strings.TrimPrefix(s.Value, "*.")))
+		return domainProblem(mail.FoldDomain(s.Value))
 	}
 	return ""
 }
@@ -105,27 +105,6 @@ func wholeClass(t engine.SpecType) bool {
 	return true // a display name too: anybody can write one
 }
 
-// fewAddresses reports whether client networks are named and each is small.
-func fewAddresses(networks []string) bool {
-	for _, text := range networks {
-		p, err := netip.ParsePrefix(text)
-		if err != nil {
-			return false
-		}
-		bits := 64
-		switch a := p.Addr(); {
-		case a.Is4():
-			bits = 24
-		case a.Is4In6():
-			bits = 96 + 24
-		}
-		if p.Bits() < bits {
-			return false
-		}
-	}
-	return len(networks) > 0
-}
-
 // guardPublicSuffix refuses a domain under which anybody can register
 // (https://publicsuffix.org).
 func (q question) guardPublicSuffix() Guard {
@@ -148,10 +127,13 @@ func (q question) guardSharedDomain() Guard {
 		return ok(name)
 	}
 	domain := specDomain(q.exception.From)
-	if free, found := under(domain, freeMailDomains()); found {
+	if q.set.FreeMail(domain) {
+		return refused(name, fmt.Sprintf("%s is a free-mail domain: name the one sender", domain))
+	}
+	if free, found := engine.FreeMailService(domain); found {
 		return refused(name, fmt.Sprintf("%s belongs to the free-mail service %s: name the one sender", domain, free))
 	}
-	if esp, found := under(domain, sharedSenderDomains()); found {
+	if esp, found := engine.SharedSender(domain); found {
 		return refused(name, fmt.Sprintf("%s belongs to the mailing service %s, which sends for many: name the one sender", domain, esp))
 	}
 	return ok(name)
@@ -179,40 +161,6 @@ func tooWideForOperator(e Exception) bool {
 	return true
 }
 
-// guardRelay: we pass mail on for one outside recipient, and an admin says so,
-// by whatever kind of entry.
-func (q question) guardRelay() Guard {
-	const name = "relay"
-	to := q.exception.To
-	switch {
-	case q.exception.Kind != engine.KindRelay && q.relays() && q.actor.Role != Admin:
-		return refused(name, "sender and recipient are both outside: this would relay, which only an admin may let happen")
-	case q.exception.Kind != engine.KindRelay:
-		return ok(name)
-	case q.actor.Role != Admin:
-		return refused(name, "only an admin may let mail be relayed")
-	case to.Type != engine.IndividualAddress || len(q.change.Policies) > 1:
-		return refused(name, "a relay entry names one recipient address")
-	case q.set.Internal(mail.Path(to.Value)):
-		return refused(name, fmt.Sprintf("%s is an internal address: mail to it is not relayed", to.Value))
-	}
-	return ok(name)
-}
-
-// relays reports whether a policy would let mail of an outsider through to an
-// outsider: the recipient it names, or the one of the message it is made for.
-func (q question) relays() bool {
-	e := q.exception
-	if len(q.change.Policies) == 0 || !opens(e.Kind) {
-		return false
-	}
-	if domain := specDomain(e.From); domain != "" && q.set.Internal(mail.Path("postmaster@"+domain)) {
-		return false
-	}
-	outside := func(p mail.Path) bool { return p.Domain() != "" && !q.set.Internal(p) }
-	return e.To.Type == engine.IndividualAddress && outside(mail.Path(e.To.Value)) || outside(q.proposal.Message.Recipient)
-}
-
 // guardManaged: a recipient's own list is that recipient's.
 func (q question) guardManaged() Guard {
 	const name = "managed"
@@ -237,7 +185,7 @@ func (q question) guardOwnDomain() Guard {
 		return ok(name)
 	}
 	domain := specDomain(e.From)
-	if e.From.Type == engine.InternalAddresses || domain != "" && q.set.Internal(mail.Path("postmaster@"+domain)) {
+	if _, own := engine.Under(domain, q.set.InternalDomains()); own || e.From.Type == engine.InternalAddresses {
 		return refused(name, fmt.Sprintf("%s is ours: mail from outside that claims to come from it may be forged, only an admin may let it in", specWord(e.From)))
 	}
 	return ok(name)

@@ -3,6 +3,7 @@ package exception
 import (
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,13 +13,27 @@ import (
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// fakeSet is a policy set of one internal domain.
-type fakeSet struct{}
-
-func (fakeSet) Internal(p mail.Path) bool { return p.Domain() == "corp.example" }
-func (fakeSet) Policies() []engine.Policy {
-	return []engine.Policy{{From: domain("vendor.example"), To: domain("corp.example")}}
-}
+// guardedSet has one internal domain, one client that relays for us, and groups.
+var guardedSet = sync.OnceValue(func() *engine.Set {
+	set, err := engine.Load("policy.yaml", []byte(`
+version: 1
+internal_domains: [corp.example, very-long-name.example]
+authorised_outbound: [198.51.100.128/25]
+free_mail_domains: [freebies.example]
+groups:
+  Sales: {members: [bob@corp.example, sue@corp.example]}
+  Everybody here: {members: [corp.example]}
+  Board: {members: [ceo@corp.example]}
+  Relay: {members: [leaver@home.example, bob@corp.example]}
+  Blocked Senders: {members: [acme.example, alice@acme.example]}
+blocked_senders:
+  - {id: P-1, option: block_sender, from: {type: email_domain, value: vendor.example}, to: {type: email_domain, value: corp.example}}
+`))
+	if err != nil {
+		panic(err)
+	}
+	return set
+})
 
 func person(name string, r Role) Actor { return Actor{Name: name, Role: r} }
 
@@ -31,7 +46,7 @@ func domain(d string) engine.Spec { return engine.Spec{Type: engine.EmailDomain,
 // ask is a question every guard says ok to, as an operator would put it.
 func ask(changes ...func(*question)) question {
 	q := question{
-		set:   fakeSet{},
+		set:   guardedSet(),
 		actor: person("olga", Operator),
 		proposal: Proposal{
 			Kind: engine.KindBypass, Ticket: "T-1",
@@ -143,6 +158,10 @@ func TestGuards(t *testing.T) {
 	f("address", Refused, "no plain domain", from(address("a@[192.0.2.1]")))
 	f("address", Refused, "no plain domain", from(domain("acme..example")))
 	f("address", Refused, "no plain domain", from(domain("")))
+	f("address", Refused, "no plain domain", from(domain("*.acme.example"))) // a log may name one
+	f("address", Refused, "no plain domain", from(domain("acme.example..")))
+	f("address", Refused, "longer than", from(address(strings.Repeat("a", 400)+"@acme.example")))
+	f("address", Refused, "control", to(engine.Spec{Type: engine.ProfileGroup, Value: "Sales\n"}))
 	f("address", Refused, "touches nobody", func(q *question) { q.change = engine.Change{} })
 
 	// malicious: whoever asks
@@ -154,6 +173,7 @@ func TestGuards(t *testing.T) {
 	f("malicious", Refused, "virus", admin, reported("Virus Signature Detection", ""))
 	f("malicious", Refused, "malicious", admin, reported("Malicious QRCode Detection", ""))
 	f("malicious", Refused, "phish", admin, reported("", "blocked using dbl; listed as phish domain"))
+	f("malicious", Refused, "antivirus", admin, reported("", "Dropped by antivirus"))
 	f("malicious", NeedsApprover, "virus or for too much spam", reported("", "Email rejected due to security policies"))
 	f("malicious", OK, "", kind(engine.KindManagedBlock), reported("Virus Signature Detection", ""))
 
@@ -163,6 +183,7 @@ func TestGuards(t *testing.T) {
 	f("expiry", Refused, "not in the future", admin, expires(noon.AddDate(0, 0, -1)))
 	f("expiry", Refused, "only an admin", never, reason("because"))
 	f("expiry", Refused, "needs a reason", admin, never)
+	f("expiry", Refused, "needs a reason", admin, never, reason(" .. "))
 	f("expiry", OK, "", admin, never, reason("contract until further notice"))
 	f("expiry", Refused, "only an admin", expires(noon.AddDate(1, 0, 1)), reason("because"))
 	f("expiry", Refused, "only an admin", expires(time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)), reason("because"))
@@ -205,6 +226,10 @@ func TestGuards(t *testing.T) {
 	f("shared_domain", Refused, "free-mail", admin, from(domain("Yahoo.co.uk")))
 	f("shared_domain", Refused, "mailing service amazonses.com", admin, from(domain("eu-west-1.amazonses.com")))
 	f("shared_domain", Refused, "mailing service sendgrid.net", from(domain("u123.wl.sendgrid.net")))
+	f("shared_domain", Refused, "gmail.com", admin, from(domain("GMail.com.")))
+	f("shared_domain", Refused, "gmail.com", admin, from(domain("ｇｍａｉｌ．com"))) // full width, as IDNA maps it
+	f("shared_domain", Refused, "free-mail domain", admin, from(domain("Freebies.example")))
+	f("shared_domain", Refused, "amazonses.com", admin, from(domain("AmazonSES.COM")))
 	f("shared_domain", OK, "", from(domain("notgmail.com")))
 	f("shared_domain", OK, "", from(address("carol@gmail.com")))
 	f("shared_domain", Refused, "gmail.com", admin, kind(engine.KindManagedPermit), managed("gmail.com", "bob@corp.example"))
@@ -238,6 +263,20 @@ func TestGuards(t *testing.T) {
 	f("relay", OK, "", outside, from(address("bob@corp.example"))) // outbound
 	f("relay", OK, "", kind(engine.KindManagedBlock), managed("alice@acme.example", "bob@corp.example"))
 
+	f("relay", OK, "", to(group), from(address("x@acme.example")))
+	f("relay", Refused, "both outside", to(engine.Spec{Type: engine.ProfileGroup, Value: "Relay"})) // an outside member beside bob
+	f("relay", Refused, "to more", admin, to(engine.Spec{Type: engine.ProfileGroup, Value: "Relay"}))
+	f("expiry", Refused, "within a year", admin, outside, never, reason("because")) // a bypass that relays
+
+	// group: known by exactly this name, with the recipient in it
+	f("group", OK, "", to(group))
+	f("group", OK, "", to(engine.Spec{Type: engine.ProfileGroup, Value: "Everybody here"}))
+	f("group", Refused, "no group is named", to(engine.Spec{Type: engine.ProfileGroup, Value: "sales"}))
+	f("group", Refused, "no group is named", admin, to(engine.Spec{Type: engine.ProfileGroup, Value: "Nobody"}))
+	f("group", Refused, "bob@corp.example is not in the group Board", to(engine.Spec{Type: engine.ProfileGroup, Value: "Board"}))
+	f("group", OK, "", kind(engine.KindGroupRemove), ungroup("alice@acme.example"))
+	f("group", Refused, "not in the group", admin, kind(engine.KindGroupRemove), ungroup("other.example"))
+
 	// managed senders
 	f("managed", OK, "", kind(engine.KindManagedPermit), managed("alice@acme.example", "bob@corp.example"))
 	f("managed", Refused, "no internal address", kind(engine.KindManagedPermit), managed("alice@acme.example", "x@home.example"))
@@ -250,6 +289,8 @@ func TestGuards(t *testing.T) {
 	f("own_domain", Refused, "ours", from(address("ceo@corp.example")))
 	f("own_domain", Refused, "ours", from(domain("corp.example")))
 	f("own_domain", Refused, "ours", from(internal))
+	f("own_domain", Refused, "ours", from(address("ceo@mail.CORP.example."))) // a host below it
+	f("own_domain", OK, "", from(address("ceo@notcorp.example")))
 	f("own_domain", OK, "", admin, from(address("ceo@corp.example")))
 	f("own_domain", Refused, "ours", kind(engine.KindManagedPermit), managed("ceo@corp.example", "bob@corp.example"))
 
@@ -268,6 +309,14 @@ func TestGuards(t *testing.T) {
 		f("header", NeedsApprover, "authenticated is not logged", part(p), dmarc("pass"), evidence(func(m *mail.Message) { m.HeaderFrom = "" }))
 	}
 	f("header", OK, "", part(engine.EnvelopeFrom))
+	for _, own := range []string{"127.0.0.1/32", "::1/128", "10.1.2.3/32", "198.51.100.200/32", "fe80::1/128", "::ffff:10.1.2.3/128", "0.0.0.0/32"} {
+		f("header", NeedsApprover, "our own hosts", admin, part(engine.HeaderFrom), ips(own))
+	}
+	f("header", NeedsApprover, "before its header came (rcpt)", part(engine.HeaderFrom), dmarc("pass"), evidence(func(m *mail.Message) { m.Phase = mail.PhaseRcpt }))
+	f("header", OK, "", part(engine.HeaderFrom), dmarc("PASS"), evidence(func(m *mail.Message) { m.Phase = mail.PhaseData }))
+	scoped := func(q *question) { q.proposal.Scope.FromPart = engine.HeaderFrom }
+	f("header", NeedsApprover, "forged", kind(engine.KindManagedPermit), scoped, managed("alice@acme.example", "bob@corp.example"))
+	f("header", OK, "", kind(engine.KindManagedPermit), managed("alice@acme.example", "bob@corp.example"))
 
 	// lookalike
 	f("lookalike", OK, "", from(address("a@acme.example")))
@@ -277,6 +326,9 @@ func TestGuards(t *testing.T) {
 	f("lookalike", NeedsApprover, "one or two letters", from(address("a@corpp.example")))
 	f("lookalike", NeedsApprover, "one or two letters", from(address("a@cpro.example")))
 	f("lookalike", NeedsApprover, "one or two letters", from(address("a@mail.cprp.example")))
+	f("lookalike", NeedsApprover, "carries the name of our own corp.example", from(address("a@corp.example.evil.test")))
+	f("lookalike", NeedsApprover, "carries the name of", from(address("a@mail-corp-example.test")))
+	f("lookalike", NeedsApprover, "very-long-name.example", from(address("a@very-1ong-name.example"))) // a domain that no policy names
 	f("lookalike", OK, "", from(address("a@corp.example")))
 	f("lookalike", OK, "", from(address("a@x.corp.example")))
 	f("lookalike", OK, "", from(address("a@vendors.example"))) // resembles a domain that is not ours
@@ -294,6 +346,27 @@ func TestGuards(t *testing.T) {
 	f("count", NeedsApprover, "5 exceptions for acme.example", live(5, address("x@ACME.example")))
 	f("count", NeedsApprover, "5 exceptions", admin, live(5, domain("acme.example")))
 	f("count", OK, "", live(9, address("x@other.example")))
+	f("count", NeedsApprover, "5 exceptions", live(5, address("x+tag@acme.example")))
+	f("count", NeedsApprover, "5 exceptions", live(5, address("x@Acme.Example.")))
+	f("count", NeedsApprover, "5 exceptions", live(2, address("x@a.acme.example")), live(3, domain("b.acme.example"))) // its hosts
+	f("count", NeedsApprover, "5 exceptions", live(5, address("x@acme.example")), kind(engine.KindManagedPermit), managed("y@acme.example", "bob@corp.example"))
+	f("count", NeedsApprover, "5 exceptions", live(5, address("x@acme.example")), kind(engine.KindGroupRemove), ungroup("alice@acme.example"))
+	f("count", NeedsApprover, "5 exceptions", admin, live(5, address("x@acme.example")), relay, outside, from(engine.Spec{Type: engine.ExternalAddresses}),
+		func(q *question) { q.exception.ForDomain = "acme.example" })
+
+	// what ended and is made anew is a renewal
+	ended := func(n int, days int) func(*question) {
+		return func(q *question) {
+			for range n {
+				q.ended = append(q.ended, Exception{Kind: engine.KindBypass, FromPart: engine.EnvelopeFrom, From: address("alice@acme.example"), To: address("bob@corp.example"),
+					Created: noon.AddDate(0, -6, 0), Revoked: noon.AddDate(0, -6, days)})
+			}
+		}
+	}
+	f("renewal", OK, "", ended(3, 30))
+	f("renewal", NeedsApprover, "4 times already", admin, ended(4, 30))
+	f("renewal", OK, "", ended(9, 0)) // taken back at once
+	f("renewal", OK, "", ended(9, 30), to(address("sue@corp.example")))
 }
 
 func TestGuardsNames(t *testing.T) {

@@ -143,8 +143,11 @@ func (s *Service) propose(set *engine.Set, actor Actor, p Proposal) (Draft, erro
 		Actor: actor, Created: now, Expires: expires, MessageID: clean(p.Message.ID), Trace: traceDigest(set, &p.Message, now),
 	}
 	describe(&e, c)
+	if p.Kind == engine.KindRelay {
+		e.ForDomain = clean(p.Message.EnvelopeFrom.Domain())
+	}
 	e.Narrative = narrative(e)
-	q := question{set: set, actor: actor, proposal: p, exception: e, change: c, now: now, live: s.ledger.inForce(now), seen: s.seen}
+	q := question{set: set, actor: actor, proposal: p, exception: e, change: c, now: now, live: s.ledger.inForce(now), ended: s.ledger.ended(now), seen: s.seen}
 	c = effectOf(c).change(e)
 	e.Steps = cleanAll(engine.ConsoleSteps(c))
 	return Draft{Exception: e, Guards: q.answers(), Change: c}, nil

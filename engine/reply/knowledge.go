@@ -53,6 +53,28 @@ var shipped = sync.OnceValue(func() *Base {
 	return b
 })
 
+// LoadOver reads a site's own rows from the *.yaml files of a folder, to be used
+// with the knowledge that comes with the program: where two rows fit a reply
+// equally well, the site's is the one that counts.
+func LoadOver(folder fs.FS) (*Base, error) {
+	own, err := Load(folder)
+	if err != nil {
+		return nil, err
+	}
+	own.rows = append(own.rows, shipped().rows...)
+	for code, row := range shipped().codes {
+		if _, ok := own.codes[code]; !ok {
+			own.codes[code] = row
+		}
+	}
+	for status, row := range shipped().status {
+		if _, ok := own.status[status]; !ok {
+			own.status[status] = row
+		}
+	}
+	return own, nil
+}
+
 // Load reads a knowledge base from the *.yaml files of a folder: codes.yaml and
 // enhanced.yaml give the meaning of codes alone, every other file holds rows.
 // The error names the file and what is wrong in it.

@@ -281,7 +281,7 @@ func copyFile(t *testing.T, from, to string) {
 	check(t, os.WriteFile(to, data, 0o644))
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,9 @@ type App struct {
 	pumpProblem string // why the logs are not followed; "" = they are
 	changed     chan struct{}
 	seen        fileMark
+
+	applied  []engine.Change // in set
+	gateways gateways
 }
 
 // fileMark tells whether a file was written since.
@@ -66,10 +69,10 @@ func Open(c config.Config) (*App, error) {
 	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
-	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now}); err != nil {
+	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore}); err != nil {
 		return nil, errors.Join(err, a.Index.Close(), a.lock.Close())
 	}
-	if err := a.loadPolicy(); err != nil {
+	if err := errors.Join(a.loadPolicy(), a.openGateways()); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -101,7 +104,7 @@ func OpenSoon(ctx context.Context, c config.Config) (*App, error) {
 
 // Close ends everything and gives the folder back.
 func (a *App) Close() error {
-	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.lock.Close())
+	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.gateways.decisions.Close(), a.lock.Close())
 }
 
 // loadPolicy reads the policy file; without one the set is empty.
@@ -136,8 +139,16 @@ func markOf(path string) fileMark {
 func (a *App) applyExceptions() {
 	changes := a.Exceptions.Changes()
 	a.mu.Lock()
+	a.set, a.applied = a.base.Apply(changes...), changes
+	a.mu.Unlock()
+	a.tell()
+	a.gateways.kick()
+}
+
+// tell wakes those who wait for changes of the set or of an exception.
+func (a *App) tell() {
+	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.set = a.base.Apply(changes...)
 	close(a.changed)
 	a.changed = make(chan struct{})
 }
@@ -172,7 +183,7 @@ func (a *App) Troubles() []Trouble {
 	if a.pumpProblem != "" {
 		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
 	}
-	return list
+	return append(list, a.gateways.all()...)
 }
 
 // lookEvery is how often the policy file and the journal are looked at: an

@@ -25,6 +25,13 @@ type Config struct {
 	All           bool     `yaml:"all"`            // index plain deliveries too
 	Theme         string   `yaml:"theme"`          // dark or light
 	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
+	Knowledge     string   `yaml:"knowledge"`      // a folder of *.yaml rows for explain, before those that come with the program; "" = none
+	DNSResolver   string   `yaml:"dns_resolver"`   // whom check asks, host or host:port; "" = the system's
+	RBLZones      []string `yaml:"rbl_zones"`      // block lists that check asks
+	DKIMSelectors []string `yaml:"dkim_selectors"` // DKIM keys that check looks for
+	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
+
+	Gateways `yaml:",inline"`
 }
 
 // Default returns the defaults; env looks environment variables up.
@@ -33,7 +40,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark"}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -85,6 +92,9 @@ func (c *Config) read(file string, data []byte) error {
 	}
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
+	}
+	if err := c.check(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }

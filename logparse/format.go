@@ -39,6 +39,7 @@ func newFormats(p *Parser) []format {
 		newOpenSMTPD(p),
 		newExchange(p),
 		newM365(p),
+		newCisco(p),
 		newFortiMail(p),
 		newProofpoint(p),
 		newKumoMTA(p),

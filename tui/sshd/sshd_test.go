@@ -66,7 +66,9 @@ func TestMuteTerminalIsAskedNothing(t *testing.T) {
 func TestColourFollowsTheClientsTerminal(t *testing.T) {
 	h := newHouse(t, nil)
 	c := h.login("anna", h.person("anna"))
-	coloured := func(m *screen) bool { return strings.Contains(m.text(), "\x1b[3") || strings.Contains(m.text(), ";3") || strings.Contains(m.text(), "\x1b[1;9") }
+	coloured := func(m *screen) bool {
+		return strings.Contains(m.text(), "\x1b[3") || strings.Contains(m.text(), ";3") || strings.Contains(m.text(), "\x1b[1;9")
+	}
 	for term, want := range map[string]bool{"xterm-256color": true, "dumb": false} {
 		m := h.screen(c, term)
 		m.until("this is a test")

@@ -117,7 +117,7 @@ func width(r Remedy, m *mail.Message) int {
 func stoppedOf(set *Set, others []mail.Message, now time.Time) []mail.Message {
 	var stopped []mail.Message
 	for i := range others {
-		if v := Decide(set, &others[i], now); v.Outcome != nil && *v.Outcome != mail.Accepted {
+		if stop, known := stops(set, &others[i], now); known && stop {
 			stopped = append(stopped, others[i])
 		}
 	}
@@ -137,36 +137,68 @@ func othersFreed(after *Set, stopped []mail.Message, examined int, now time.Time
 	}
 	o := Others{Examined: examined, Stopped: len(stopped)}
 	for i := range stopped {
-		if v := Decide(after, &stopped[i], now); v.Outcome != nil && *v.Outcome == mail.Accepted {
+		if stop, known := stops(after, &stopped[i], now); known && !stop {
 			o.Freed++
 		}
 	}
 	return &o
 }
 
+// Try replays a message at now with a change somebody drafted, and says what it
+// does as Remedies would. scope is in the grammar of ParseScope.
+func Try(set *Set, m *mail.Message, now time.Time, c Change, scope string, h History) Remedy {
+	set = set.orEmpty()
+	before := Decide(set, m, now)
+	a := attempt{kind: c.Kind, scope: scope}
+	r := Remedy{Kind: c.Kind, Scope: scope, Change: settled(c)}
+	if before.Outcome != nil && *before.Outcome == mail.Accepted {
+		no := false
+		r.Works, r.VerdictAfter, r.Because = &no, &before, "no loaded policy stops this message now, so there is nothing for it to lift"
+	} else {
+		r = judge(set, m, now, before, a, r)
+	}
+	r.Others = othersFreed(set.Apply(r.Change), stoppedOf(set, h.Others, now), len(h.Others), now)
+	r.Risks = risksOf(set, m, r, h)
+	return r
+}
+
+// settled is a change as if it had long reached the gateway and never ended.
+func settled(c Change) Change {
+	c.Since, c.Until = time.Time{}, time.Time{}
+	c.Policies = slices.Clone(c.Policies)
+	for i := range c.Policies {
+		p := &c.Policies[i]
+		p.Since, p.Until, p.Changed = time.Time{}, time.Time{}, time.Time{}
+	}
+	return c
+}
+
 // try drafts one candidate and replays the message with it at now.
 func try(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt) Remedy {
 	r := Remedy{Kind: a.kind, Scope: a.scope}
-	no := false
+	var err error
 	switch a.kind {
 	case KindGroupRemove:
 		r.Change = Change{Kind: a.kind, GroupRemove: []GroupEntry{a.group}}
 	case KindManagedDelete:
 		r.Change = Change{Kind: a.kind, ManagedDelete: []ManagedEntry{a.entry}}
 	default:
-		scope, err := ParseScope(a.scope)
-		if err == nil {
+		var scope Scope
+		if scope, err = ParseScope(a.scope); err == nil {
 			r.Change, err = Draft(set, a.kind, scope, m, "candidate", "", now, time.Time{})
 		}
-		if err != nil {
-			r.Works, r.Because = &no, err.Error()
-			return r
-		}
-		r.Change.Since = time.Time{}
-		for i := range r.Change.Policies {
-			r.Change.Policies[i].Since = time.Time{} // tried as if it had long reached the gateway
-		}
 	}
+	if err != nil {
+		no := false
+		r.Works, r.Because = &no, err.Error()
+		return r
+	}
+	r.Change = settled(r.Change)
+	return judge(set, m, now, before, a, r)
+}
+
+// judge replays the message with a remedy's change and fills in what follows.
+func judge(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt, r Remedy) Remedy {
 	set = set.Apply(r.Change)
 	after := Decide(set, m, now)
 	r.VerdictAfter = &after
@@ -188,6 +220,7 @@ func try(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt) Re
 	case after.Certainty != Certain:
 		r.Because = whyUseless(a, before, after) + ", unless what the log lacks is otherwise: " + strings.Join(after.Missing, ", ")
 	default:
+		no := false
 		r.Works, r.Because = &no, whyUseless(a, before, after)
 	}
 	return r

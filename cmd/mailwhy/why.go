@@ -231,11 +231,7 @@ func traceText(m *mail.Message, t engine.Trace) string {
 	}
 	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, cell.Clean(t.Agreement.Detail))
 	for _, r := range t.Remedies {
-		works := "perhaps"
-		if r.Works != nil {
-			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
-		}
-		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
+		fmt.Fprintf(&b, "%-10s %s %s: %s\n", worksWord(r.Works), r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
 		if r.Others != nil && r.Others.Stopped > 0 {
 			fmt.Fprintf(&b, "           lets in %d of %d other messages of this sender that are stopped now\n", r.Others.Freed, r.Others.Stopped)
 		}

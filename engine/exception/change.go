@@ -8,14 +8,14 @@ import (
 )
 
 // Revoke ends an exception now; this is also undo. Operators and admins may
-// revoke any exception. The next message is stopped again; what was let in
+// revoke any exception; a proposal is declined by it, or taken back. The next message is stopped again; what was let in
 // meanwhile stays in.
 func (s *Service) Revoke(ctx context.Context, actor Actor, id int, reason string) (Exception, error) {
 	return s.amend(ctx, id, func(e Exception, now time.Time) (entry, error) {
-		if err := refusal([]Guard{guardRole(actor), guardText("reason", reason)}); err != nil {
+		if err := refusal([]Guard{guardRole(actor), s.guardWritable(), guardText("reason", reason)}); err != nil {
 			return entry{}, err
 		}
-		if !e.InForce(now) {
+		if !e.InForce(now) && e.State(now) != Proposed {
 			return entry{}, fmt.Errorf("exception %d is %s already", id, e.State(now))
 		}
 		return entry{Kind: entryRevoke, Actor: actor, Reason: clean(reason)}, nil
@@ -34,7 +34,7 @@ func (s *Service) Extend(ctx context.Context, actor Actor, id int, until time.Ti
 				return entry{}, fmt.Errorf("exception %d lives longer than that already", id)
 			}
 		}
-		if err := refusal(extendGuards(e, actor, until, reason, now)); err != nil {
+		if err := refusal(append(extendGuards(e, actor, until, reason, now), s.guardOpen())); err != nil {
 			return entry{}, err
 		}
 		if !e.InForce(now) {
@@ -48,7 +48,7 @@ func (s *Service) Extend(ctx context.Context, actor Actor, id int, until time.Ti
 // then on it is Live.
 func (s *Service) Confirm(ctx context.Context, actor Actor, id int) (Exception, error) {
 	return s.amend(ctx, id, func(e Exception, now time.Time) (entry, error) {
-		if err := refusal([]Guard{guardRole(actor)}); err != nil {
+		if err := refusal([]Guard{guardRole(actor), s.guardWritable()}); err != nil {
 			return entry{}, err
 		}
 		if state := e.State(now); state != Pending {

@@ -67,6 +67,12 @@ func effectOf(c engine.Change) effect {
 func (f effect) change(e Exception) engine.Change {
 	origin := fmt.Sprintf("exception %d", e.ID)
 	since, until := e.Created, e.Until()
+	if e.Awaiting != "" {
+		since = e.Approved
+	}
+	if since.IsZero() { // a proposal does nothing
+		return engine.Change{Kind: e.Kind, Origin: origin, Since: e.Created, Until: e.Created}
+	}
 	c := engine.Change{Kind: e.Kind, Origin: origin, Since: since, Until: until}
 	for _, p := range f.Policies {
 		c.Policies = append(c.Policies, engine.Policy{
@@ -88,8 +94,11 @@ func (f effect) change(e Exception) engine.Change {
 }
 
 func lastChange(e Exception) time.Time {
-	if e.Revoked.IsZero() {
-		return e.Created
+	switch {
+	case !e.Revoked.IsZero():
+		return e.Revoked
+	case !e.Approved.IsZero():
+		return e.Approved
 	}
-	return e.Revoked
+	return e.Created
 }

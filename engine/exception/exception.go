@@ -28,11 +28,12 @@ type State string
 
 // The states.
 const (
-	Live    State = "live"
-	Pending State = "pending" // journalled, still to be done by hand or by a publisher
-	Expired State = "expired"
-	Revoked State = "revoked"
-	Failed  State = "failed" // a gateway could not be given it; it is tried again, see Receipt
+	Live     State = "live"
+	Pending  State = "pending" // journalled, still to be done by hand or by a publisher
+	Expired  State = "expired"
+	Proposed State = "proposed" // waits for an approver, counts nowhere
+	Revoked  State = "revoked"
+	Failed   State = "failed" // a gateway could not be given it; it is tried again, see Receipt
 )
 
 // Exception is an entry a person made.
@@ -62,6 +63,8 @@ type Exception struct {
 	RevokeReason string    `json:"revoke_reason,omitempty"`
 	Extensions   int       `json:"extensions,omitempty"`  // times its expiry was moved later
 	Confirmed    time.Time `json:"confirmed,omitzero"`    // when its steps were confirmed done; zero = not yet
+	Awaiting     string    `json:"awaiting,omitempty"`    // why it needs an approver, a sentence; "" = it needs none
+	Approved     time.Time `json:"approved,omitzero"`     // since when it counts, where it needs an approver; zero = not yet
 	ApprovedBy   string    `json:"approved_by,omitempty"` // who approved it, never who made it
 	Published    []Receipt `json:"published,omitempty"`   // the newest answer of each gateway, by its name
 }
@@ -73,6 +76,10 @@ func (e Exception) State(now time.Time) State {
 		return Revoked
 	case !e.Expires.IsZero() && !now.Before(e.Expires):
 		return Expired
+	case e.Awaiting != "" && e.Approved.IsZero() && now.Sub(e.Created) >= ProposalLife:
+		return Expired
+	case e.Awaiting != "" && e.Approved.IsZero():
+		return Proposed
 	case e.published() == PublishFailed:
 		return Failed
 	case len(e.Steps) > 0 && e.Confirmed.IsZero() && e.published() != PublishLive:

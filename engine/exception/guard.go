@@ -78,6 +78,8 @@ type question struct {
 	live      []Exception // in force at now
 	ended     []Exception // expired or revoked before now
 	seen      func(domain string) bool
+	waiting   []Exception // proposals at now
+	approvers bool        // somebody can approve
 }
 
 // answers asks every guard, in the order in which a person should hear of them.

@@ -2,6 +2,7 @@ package exception
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -184,7 +185,7 @@ func senderDomain(e Exception) string {
 // guardDuplicate names the exception that already says the same.
 func (q question) guardDuplicate() Guard {
 	const name = "duplicate"
-	for _, e := range q.live {
+	for _, e := range slices.Concat(q.live, q.waiting) {
 		if sameScope(e, q.exception) {
 			return refused(name, fmt.Sprintf("exception %d (%s) says the same and is %s: extend it instead", e.ID, e.Ticket, e.State(q.now)))
 		}

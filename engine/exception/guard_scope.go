@@ -145,8 +145,11 @@ func (q question) guardWidth() Guard {
 	if q.actor.Role == Admin || !opens(q.exception.Kind) || !tooWideForOperator(q.exception) {
 		return ok(name)
 	}
-	return refused(name, fmt.Sprintf("from %s to %s is wider than one address, or one domain for one recipient: ask an admin",
-		specWord(q.exception.From), specWord(q.exception.To)))
+	sentence := fmt.Sprintf("from %s to %s is wider than one address, or one domain for one recipient", specWord(q.exception.From), specWord(q.exception.To))
+	if q.approvers {
+		return needsApprover(name, sentence)
+	}
+	return refused(name, sentence+": ask an admin")
 }
 
 func tooWideForOperator(e Exception) bool {

@@ -53,6 +53,10 @@ func (l *ledger) check(e entry) error {
 		return fmt.Errorf("it speaks of exception %d, which was revoked before", e.ID)
 	case e.Kind == entryApprove && e.Actor.Name == x.Actor.Name:
 		return fmt.Errorf("%s approves their own exception %d", e.Actor.Name, e.ID)
+	case e.Kind == entryApprove && x.Awaiting == "":
+		return fmt.Errorf("it approves exception %d, which needs no approver", e.ID)
+	case e.Kind == entryApprove && !x.Approved.IsZero():
+		return fmt.Errorf("it approves exception %d, which was approved before", e.ID)
 	}
 	return nil
 }
@@ -73,7 +77,8 @@ func (l *ledger) apply(e entry) {
 		}
 		x.Expires = e.Until
 	case entryApprove:
-		l.exceptions[e.ID-1].ApprovedBy = e.Actor.Name
+		x := &l.exceptions[e.ID-1]
+		x.ApprovedBy, x.Approved = e.Actor.Name, e.Time
 	case entryConfirm:
 		l.exceptions[e.ID-1].Confirmed = e.Time
 	case entryPublish:
@@ -94,6 +99,17 @@ func later(a, b time.Time) bool {
 		return true
 	}
 	return a.After(b)
+}
+
+// proposed gives the proposals that wait at now.
+func (l *ledger) proposed(now time.Time) []Exception {
+	var waiting []Exception
+	for _, e := range l.exceptions {
+		if e.State(now) == Proposed {
+			waiting = append(waiting, e)
+		}
+	}
+	return waiting
 }
 
 // inForce gives the exceptions that count at now.

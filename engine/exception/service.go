@@ -26,15 +26,19 @@ type Options struct {
 	// Seen reports whether mail from a domain was seen before the message that
 	// asks for an exception. nil = not known, and the guard does not ask.
 	Seen func(domain string) bool
+	// Rules tells what the configuration says about changes now; nil = the zero
+	// Rules. It is asked at every change.
+	Rules func() Rules
 }
 
 // Service owns a journal file. It is safe for use by many goroutines, and any
 // number of services and processes may share one journal.
 type Service struct {
-	path string
-	now  func() time.Time
-	seen func(domain string) bool
-	wrap func(*os.File) journalFile // nil = the file itself
+	path  string
+	now   func() time.Time
+	seen  func(domain string) bool
+	ruled func() Rules
+	wrap  func(*os.File) journalFile // nil = the file itself
 
 	mu     sync.Mutex
 	ledger ledger
@@ -47,7 +51,7 @@ type Service struct {
 // crash left half written is set aside, see Notes. A *ChainError means that the
 // journal was tampered with: then nothing is loaded.
 func Open(path string, o Options) (*Service, error) {
-	s := &Service{path: path, now: o.Now, seen: o.Seen, at: origin()}
+	s := &Service{path: path, now: o.Now, seen: o.Seen, ruled: o.Rules, at: origin()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -102,7 +106,9 @@ func (s *Service) Propose(ctx context.Context, set *engine.Set, actor Actor, p P
 }
 
 // Create journals a proposal whose guards all say ok; it is on disk when it
-// returns. A *RefusedError says which guard refused.
+// returns. A *RefusedError says which guard refused. Where an approver can lift
+// all that refuses, and there are approvers, it becomes a proposal: Proposed,
+// and without effect until Approve.
 func (s *Service) Create(ctx context.Context, set *engine.Set, actor Actor, p Proposal) (Exception, error) {
 	var made Exception
 	err := s.write(ctx, func() (entry, error) {
@@ -110,10 +116,12 @@ func (s *Service) Create(ctx context.Context, set *engine.Set, actor Actor, p Pr
 		if err != nil {
 			return entry{}, err
 		}
-		if err := refusal(d.Guards); err != nil {
-			return entry{}, err
-		}
 		made = d.Exception
+		if made.Awaiting = s.awaiting(d.Guards); made.Awaiting == "" {
+			if err := refusal(d.Guards); err != nil {
+				return entry{}, err
+			}
+		}
 		f := effectOf(d.Change)
 		return entry{Time: made.Created, Kind: entryCreate, Actor: actor, Exception: &made, Effect: &f}, nil
 	})
@@ -147,10 +155,10 @@ func (s *Service) propose(set *engine.Set, actor Actor, p Proposal) (Draft, erro
 		e.ForDomain = clean(p.Message.EnvelopeFrom.Domain())
 	}
 	e.Narrative = narrative(e)
-	q := question{set: set, actor: actor, proposal: p, exception: e, change: c, now: now, live: s.ledger.inForce(now), ended: s.ledger.ended(now), seen: s.seen}
+	q := question{set: set, actor: actor, proposal: p, exception: e, change: c, now: now, live: s.ledger.inForce(now), ended: s.ledger.ended(now), seen: s.seen, waiting: s.ledger.proposed(now), approvers: s.rules().Approvers}
 	c = effectOf(c).change(e)
 	e.Steps = cleanAll(engine.ConsoleSteps(c))
-	return Draft{Exception: e, Guards: q.answers(), Change: c}, nil
+	return Draft{Exception: e, Guards: append(q.answers(), s.guardOpen(), s.guardRate(actor, now)), Change: c}, nil
 }
 
 // instant is now as the journal writes it: UTC, milliseconds, as messages have it.

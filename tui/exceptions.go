@@ -53,7 +53,7 @@ type amendedMsg struct {
 }
 
 func newExceptions(s *session) *exceptions {
-	x := &exceptions{s: s, id: s.nextID(), km: newExceptionKeys(s.operator())}
+	x := &exceptions{s: s, id: s.nextID(), km: newExceptionKeys(s.operator(), s.user.Role == exception.Admin)}
 	x.table = table.New(func(e exception.Exception) string { return strconv.Itoa(e.ID) }, x.columns())
 	return x
 }
@@ -100,7 +100,12 @@ func specWords(s engine.Spec) string {
 
 func (x *exceptions) ident() int          { return x.id }
 func (x *exceptions) crumb() string       { return "Exceptions" }
-func (x *exceptions) keys() []key.Binding { return x.km.all() }
+func (x *exceptions) keys() []key.Binding {
+	e, ok := x.table.Selected()
+	x.km.approve.SetEnabled(ok && x.s.user.Role == exception.Admin && e.State(x.s.now()) == exception.Proposed)
+	return x.km.all()
+}
+
 func (x *exceptions) note() string        { return number(len(x.table.Rows())) }
 func (x *exceptions) modal() bool         { return false }
 func (x *exceptions) stop()               {}
@@ -162,6 +167,8 @@ func (x *exceptions) key(msg tea.KeyMsg) tea.Cmd {
 		x.resize(x.width, x.height)
 	case key.Matches(msg, x.km.done, x.km.revoke, x.km.extend) && over:
 		x.s.complain(fmt.Sprintf("Exception %d is %s already.", e.ID, e.State(x.s.now())))
+	case key.Matches(msg, newExceptionKeys(true, true).approve) && x.s.user.Role == exception.Admin:
+		x.approval(e)
 	case key.Matches(msg, x.km.done) && e.State(x.s.now()) != exception.Pending:
 		x.s.complain(fmt.Sprintf("Exception %d is %s: nothing is left to do by hand.", e.ID, e.State(x.s.now())))
 	case key.Matches(msg, x.km.done):
@@ -185,6 +192,23 @@ func (x *exceptions) extend(exceptionID int, until time.Time) tea.Cmd {
 		e, err := excepter.Extend(ctx, exceptionID, until, "extended on the Exceptions screen")
 		return amendedMsg{routed{id}, fmt.Sprintf("Exception %d lives until %s.", e.ID, x.s.day(e.Expires)), err}
 	}
+}
+
+// approval asks before a proposal is put into force.
+func (x *exceptions) approval(e exception.Exception) {
+	if state := e.State(x.s.now()); state != exception.Proposed {
+		x.s.complain(fmt.Sprintf("Exception %d is %s: only a proposal is approved.", e.ID, state))
+		return
+	}
+	text := fmt.Sprintf("%s proposes exception %d: %s %s %s %s until %s, ticket %s. It %s. From your approval on it lets mail in.",
+		e.Actor.Name, e.ID, words(string(e.Kind)), specWords(e.From), x.s.look.arrow, specWords(e.To), x.until(e), e.Ticket, e.Awaiting)
+	id, ctx, excepter := x.id, x.s.ctx, x.s.svc.Excepter
+	x.s.open(newConfirm(x.s, "Approve", text, "Approve", func() tea.Cmd {
+		return func() tea.Msg {
+			e, err := excepter.Approve(ctx, e.ID)
+			return amendedMsg{routed{id}, fmt.Sprintf("Exception %d is approved, and %s.", e.ID, e.State(x.s.now())), err}
+		}
+	}))
 }
 
 // done says that a person has done an exception's steps.
@@ -232,6 +256,8 @@ func (x *exceptions) whole(e exception.Exception) []string {
 		{"made", when(e.Created) + " by " + e.Actor.Name + " (" + string(e.Actor.Role) + ")"},
 		{"ticket", e.Ticket},
 		{"reason", e.Reason},
+		{"waits", e.Awaiting},
+		{"approved by", e.ApprovedBy},
 		{"scope", e.Scope + ", " + words(string(e.FromPart))},
 		{"clients", strings.Join(e.SourceIPs, ", ")},
 		{"for message", e.MessageID},

@@ -279,6 +279,11 @@ func (w *world) Revoke(ctx context.Context, id int, reason string) (exception.Ex
 	return exception.Exception{ID: id, Revoked: noon}, nil
 }
 
+func (w *world) Approve(ctx context.Context, id int) (exception.Exception, error) {
+	w.made[id-1].Approved, w.made[id-1].ApprovedBy = noon, "boss"
+	return w.made[id-1], nil
+}
+
 func (w *world) Confirm(ctx context.Context, id int) (exception.Exception, error) {
 	defer w.enter()()
 	w.made[id-1].Confirmed = noon

@@ -191,26 +191,28 @@ func (k copyKeys) all() []key.Binding {
 
 // exceptionKeys are those of the Exceptions screen.
 type exceptionKeys struct {
-	open, done, revoke, extend key.Binding
-	move                       moveKeys
+	open, done, revoke, extend, approve key.Binding
+	move                                moveKeys
 }
 
-func newExceptionKeys(operator bool) exceptionKeys {
+func newExceptionKeys(operator, admin bool) exceptionKeys {
 	k := exceptionKeys{
-		open:   bind("enter", "steps and details", "enter"),
-		done:   bind("d", "its steps are done", "d"),
-		revoke: bind("x/u", "revoke", "x", "u"),
-		extend: bind("e", "extend by 30 days", "e"),
-		move:   newMoveKeys(),
+		open:    bind("enter", "steps and details", "enter"),
+		done:    bind("d", "its steps are done", "d"),
+		revoke:  bind("x/u", "revoke", "x", "u"),
+		extend:  bind("e", "extend by 30 days", "e"),
+		approve: bind("a", "approve", "a"),
+		move:    newMoveKeys(),
 	}
 	k.done.SetEnabled(operator)
 	k.revoke.SetEnabled(operator)
 	k.extend.SetEnabled(operator)
+	k.approve.SetEnabled(admin)
 	return k
 }
 
 func (k exceptionKeys) all() []key.Binding {
-	return append([]key.Binding{k.open, k.done, k.revoke, k.extend}, k.move.all()...)
+	return append([]key.Binding{k.open, k.done, k.revoke, k.extend, k.approve}, k.move.all()...)
 }
 
 // sourceKeys are those of the Sources screen.

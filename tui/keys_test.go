@@ -30,7 +30,7 @@ func TestKeyMaps(t *testing.T) {
 	}
 	f("messages", newListKeys(true).all(), global...)
 	f("message", newDetailKeys(true).all(), global...)
-	f("exceptions", newExceptionKeys(true).all(), global...)
+	f("exceptions", newExceptionKeys(true, true).all(), global...)
 	f("sources", newSourceKeys().all(), global...)
 	f("query line", newPromptKeys().all())
 	f("sheet", newSheetKeys().all())
@@ -55,7 +55,7 @@ func TestHelpIsComplete(t *testing.T) {
 
 // Nothing destructive lies on the keys that vim users press without thinking.
 func TestHarmlessKeys(t *testing.T) {
-	k := newExceptionKeys(true)
+	k := newExceptionKeys(true, true)
 	for _, b := range []key.Binding{k.revoke, k.extend} {
 		for _, name := range b.Keys() {
 			if name == "d" || name == "ctrl+d" || name == "ctrl+k" {

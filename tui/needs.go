@@ -60,6 +60,7 @@ type Excepter interface {
 	Revoke(ctx context.Context, id int, reason string) (exception.Exception, error)
 	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
 	Confirm(ctx context.Context, id int) (exception.Exception, error)
+	Approve(ctx context.Context, id int) (exception.Exception, error)
 	List() []exception.Exception
 	// Living says what came since an exception was made and what is to be
 	// looked at in it. It searches: a command calls it.

@@ -106,6 +106,10 @@ func (r *real) Revoke(ctx context.Context, id int, reason string) (exception.Exc
 	return r.service.Revoke(ctx, r.actor, id, reason)
 }
 
+func (r *real) Approve(ctx context.Context, id int) (exception.Exception, error) {
+	return r.service.Approve(ctx, r.actor, id)
+}
+
 func (r *real) Confirm(ctx context.Context, id int) (exception.Exception, error) {
 	return r.service.Confirm(ctx, r.actor, id)
 }

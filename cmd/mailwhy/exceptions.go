@@ -85,6 +85,10 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 	if s.json {
 		return s.printJSON(s.stdout, e)
 	}
+	if e.State(a.Now()) == exception.Proposed {
+		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())+"  "+e.Awaiting+"\n"))
+		return err
+	}
 	after := engine.Decide(a.Set(), &p.Message, a.Now())
 	_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())+"before  "+verdictText(before)+"\nafter   "+verdictText(after)+"\n"))
 	return err
@@ -169,13 +173,18 @@ func newException(s *session) *cobra.Command {
 			return a.Confirm(c.Context(), actor, id)
 		})
 	}})
+	approve := s.addJSON(&cobra.Command{Use: "approve ID", Short: "put another's proposal into force", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		return s.onException(c, args, func(a *app.App, actor exception.Actor, id int) (exception.Exception, error) {
+			return a.Approve(c.Context(), actor, id)
+		})
+	}})
 	revoke.Flags().StringVar(&reason, "reason", "", "reason")
 	extend.Flags().StringVar(&reason, "reason", "", "reason")
 	extend.Flags().StringVar(&until, "expires", "", "30d (default) or a date")
 	verify := &cobra.Command{Use: "verify [FILE]", Short: "check the journal's hash chain", Args: cobra.MaximumNArgs(1), RunE: func(_ *cobra.Command, args []string) error {
 		return s.verifyJournal(args)
 	}}
-	c.AddCommand(list, show, confirm, revoke, extend, verify)
+	c.AddCommand(list, show, approve, confirm, revoke, extend, verify)
 	return c
 }
 

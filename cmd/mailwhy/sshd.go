@@ -12,6 +12,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"mailwhy/cmd/internal/app"
+	"mailwhy/cmd/internal/audit"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/tui"
 	"mailwhy/tui/sshd"
@@ -39,7 +40,7 @@ func (d sshDoor) serve(ctx context.Context) error {
 	for _, problem := range keys.Problems() {
 		fmt.Fprintln(d.say, plain(problem.Error()))
 	}
-	server, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, May: d.may, Screens: d.screens, Run: d.run})
+	server, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, May: d.may, Note: d.note, Screens: d.screens, Run: d.run})
 	if err != nil {
 		return err
 	}
@@ -56,6 +57,16 @@ func limits(s config.Serve) sshd.Limits {
 	l.Sessions, l.SessionsPerKey, l.PerMinute, l.Unauthorized = s.Sessions, s.SessionsPerKey, s.ConnectionsPerMinute, s.Unauthenticated
 	l.LoginTime, l.Idle, l.Most = s.LoginTime, s.IdleTime, s.MaxTime
 	return l
+}
+
+// note records what happened at the door.
+func (d sshDoor) note(e sshd.Event) error {
+	kind := map[sshd.EventKind]audit.Event{sshd.LoggedIn: audit.Login, sshd.LoginRefused: audit.LoginRefused, sshd.LoggedOut: audit.Logout}[e.Kind]
+	entry := audit.Entry{Event: kind, Actor: e.Who.Name, Key: e.Who.Fingerprint, From: e.Who.From.String(), Reason: e.Reason}
+	if person, err := d.person(e.Who); err == nil && e.Kind != sshd.LoginRefused {
+		entry.Role = string(person.Role)
+	}
+	return d.app.Audit.Note(entry)
 }
 
 // may tells whether a person has a role here.

@@ -26,6 +26,14 @@ func (a *App) Access() config.Access {
 	return a.Config.Access
 }
 
+// rules are the configuration's for changes now.
+func (a *App) rules() exception.Rules {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	c := a.Config.Changes
+	return exception.Rules{Approvers: a.Config.Access.Approvers(), Hourly: c.Hourly, ReadOnly: c.ReadOnly, Freeze: c.Freeze}
+}
+
 // lookAccess takes in an edit of who may do what; one with a mistake is not
 // taken in, and Troubles says so.
 func (a *App) lookAccess() {
@@ -44,7 +52,7 @@ func (a *App) lookAccess() {
 		a.accessProblem = err.Error()
 		return
 	}
-	a.Config.Access = c.Access
+	a.Config.Access, a.Config.Changes = c.Access, c.Changes
 }
 
 // Person tells who somebody is here: by name, else by the greatest role of the

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"mailwhy/cmd/internal/audit"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
@@ -27,6 +28,7 @@ type App struct {
 	Config     config.Config
 	Index      *index.Index
 	Exceptions *exception.Service
+	Audit      *audit.Journal
 	Now        func() time.Time
 
 	lock *index.LockFile
@@ -41,6 +43,7 @@ type App struct {
 	changed     chan struct{}
 
 	accessSeen    fileMark
+	auditProblem  string // why something was not recorded; "" = well
 	accessProblem string // of the last edit of who may do what; "" = well
 	seen          fileMark
 
@@ -53,6 +56,9 @@ type fileMark struct {
 	size int64
 	time time.Time
 }
+
+// AuditName is the audit in the data folder.
+const AuditName = "audit.jsonl"
 
 // SocketName is the socket in the data folder.
 const SocketName = "mailwhy.sock"
@@ -71,8 +77,11 @@ func Open(c config.Config) (*App, error) {
 	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
-	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore}); err != nil {
+	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore, Rules: a.rules}); err != nil {
 		return nil, errors.Join(err, a.Index.Close(), a.lock.Close())
+	}
+	if a.Audit, err = audit.Open(filepath.Join(c.Data, AuditName), a.Now); err != nil {
+		return nil, errors.Join(err, a.Exceptions.Close(), a.Index.Close(), a.lock.Close())
 	}
 	if err := errors.Join(a.loadPolicy(), a.openGateways()); err != nil {
 		return nil, errors.Join(err, a.Close())
@@ -106,7 +115,7 @@ func OpenSoon(ctx context.Context, c config.Config) (*App, error) {
 
 // Close ends everything and gives the folder back.
 func (a *App) Close() error {
-	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.gateways.decisions.Close(), a.lock.Close())
+	return errors.Join(a.Exceptions.Close(), a.Audit.Close(), a.Index.Close(), a.gateways.decisions.Close(), a.lock.Close())
 }
 
 // loadPolicy reads the policy file; without one the set is empty.
@@ -184,6 +193,9 @@ func (a *App) Troubles() []Trouble {
 	}
 	if a.accessProblem != "" {
 		list = append(list, Trouble{a.Config.File, "not taken in, who may do what stays as it was: " + a.accessProblem})
+	}
+	if a.auditProblem != "" {
+		list = append(list, Trouble{filepath.Join(a.Config.Data, AuditName), "not everything was recorded: " + a.auditProblem})
 	}
 	if a.pumpProblem != "" {
 		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
@@ -324,42 +336,6 @@ func (a *App) Sources() []ingest.Status {
 		return nil
 	}
 	return a.pump.Status()
-}
-
-// Create journals an exception; it is in force when it returns.
-func (a *App) Create(ctx context.Context, actor exception.Actor, p exception.Proposal) (exception.Exception, error) {
-	e, err := a.Exceptions.Create(ctx, a.Set(), actor, p)
-	if err == nil {
-		a.applyExceptions()
-	}
-	return e, err
-}
-
-// Revoke ends an exception now.
-func (a *App) Revoke(ctx context.Context, actor exception.Actor, id int, reason string) (exception.Exception, error) {
-	e, err := a.Exceptions.Revoke(ctx, actor, id, reason)
-	if err == nil {
-		a.applyExceptions()
-	}
-	return e, err
-}
-
-// Confirm records that an exception's steps were done on the gateway.
-func (a *App) Confirm(ctx context.Context, actor exception.Actor, id int) (exception.Exception, error) {
-	e, err := a.Exceptions.Confirm(ctx, actor, id)
-	if err == nil {
-		a.applyExceptions()
-	}
-	return e, err
-}
-
-// Extend moves an exception's expiry.
-func (a *App) Extend(ctx context.Context, actor exception.Actor, id int, until time.Time, reason string) (exception.Exception, error) {
-	e, err := a.Exceptions.Extend(ctx, actor, id, until, reason)
-	if err == nil {
-		a.applyExceptions()
-	}
-	return e, err
 }
 
 // Runner runs a command line in the owner's process for a peer.

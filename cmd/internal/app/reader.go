@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"strings"
+	"sync"
 
+	"mailwhy/cmd/internal/audit"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
@@ -12,15 +15,63 @@ import (
 // Reader is the index and the exceptions as one person sees them. Whatever is
 // shown to a person comes through one.
 type Reader struct {
-	app  *App
-	veil Veil
+	app   *App
+	veil  Veil
+	who   exception.Actor
+	noted *noted // what the audit was told already; nil with nothing masked
 }
 
 // For gives a person's reader.
-func (a *App) For(p Person) Reader { return Reader{a, p.Veil} }
+func (a *App) For(p Person) Reader {
+	r := Reader{app: a, veil: p.Veil, who: p.Actor}
+	if p.Veil.Masks() {
+		r.noted = &noted{told: map[string]bool{}}
+	}
+	return r
+}
+
+// noted keeps a look that is repeated every second from being told each time.
+type noted struct {
+	mu   sync.Mutex
+	told map[string]bool
+}
+
+func (n *noted) first(what string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.told[what] {
+		return false
+	}
+	n.told[what] = true
+	return true
+}
+
+// noteSearch records whose mail a role looks for that does not see all of it.
+func (r Reader) noteSearch(q index.Query) {
+	if r.noted == nil {
+		return
+	}
+	var people []string
+	for _, t := range q.Terms {
+		if strings.Index(t.Value, "@") > 0 {
+			people = append(people, t.Value)
+		}
+	}
+	if len(people) > 0 && r.noted.first("search "+strings.Join(people, " ")) {
+		r.app.Note(audit.Entry{Event: audit.Search, Actor: r.who.Name, Role: string(r.who.Role)}, people...)
+	}
+}
+
+// noteView records which message such a role looks at.
+func (r Reader) noteView(m mail.Message) {
+	if r.noted != nil && r.noted.first("view "+m.ID) {
+		r.app.Note(audit.Entry{Event: audit.View, Actor: r.who.Name, Role: string(r.who.Role), Message: m.ID})
+	}
+}
 
 // Page is a page of what a query finds.
 func (r Reader) Page(ctx context.Context, q index.Query, after index.Cursor, limit int) (index.Page, error) {
+	r.noteSearch(q)
 	q, err := q.Veiled(r.veil.Veil)
 	if err != nil {
 		return index.Page{}, err
@@ -51,6 +102,9 @@ func (r Reader) Evidence(ctx context.Context, rows []mail.Message) error {
 // there for them.
 func (r Reader) Get(ctx context.Context, id string) (mail.Message, error) {
 	m, err := r.Whole(ctx, id)
+	if err == nil {
+		r.noteView(m)
+	}
 	return r.veil.Message(m), err
 }
 

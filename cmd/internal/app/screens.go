@@ -91,6 +91,10 @@ func (x excepter) Revoke(ctx context.Context, id int, reason string) (exception.
 	return x.app.Revoke(ctx, x.actor, id, reason)
 }
 
+func (x excepter) Approve(ctx context.Context, id int) (exception.Exception, error) {
+	return x.app.Approve(ctx, x.actor, id)
+}
+
 func (x excepter) Confirm(ctx context.Context, id int) (exception.Exception, error) {
 	return x.app.Confirm(ctx, x.actor, id)
 }

@@ -13,6 +13,26 @@ type Access struct {
 	Mailboxes  map[string]Mailbox `yaml:"mailboxes"`  // whose mail only some roles see
 }
 
+// Changes are the rules for exceptions. They are read anew when the file changes.
+type Changes struct {
+	ReadOnly bool   `yaml:"read_only"` // nothing is changed through mailwhy
+	Freeze   string `yaml:"freeze"`    // why nothing new is made for a while; "" = no freeze
+	Hourly   int    `yaml:"hourly"`    // exceptions of one operator within an hour; 0 = any number
+}
+
+// Approvers reports whether somebody is an admin by configuration, who can
+// approve what others propose.
+func (a Access) Approvers() bool {
+	for _, persons := range []map[string]Person{a.Users, a.Principals} {
+		for _, p := range persons {
+			if a.Base(p.Role) == "admin" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Person is what somebody may do, and for whom.
 type Person struct {
 	Role    string   `yaml:"role"`

@@ -32,6 +32,7 @@ type Config struct {
 	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
 	Serve         Serve    `yaml:"serve"`
 	Access        Access   `yaml:"access"`
+	Changes       Changes  `yaml:"changes"`
 
 	File string `yaml:"-"` // the file it was read from; "" = none
 
@@ -44,7 +45,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Gateways: noGateways()}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Changes: Changes{Hourly: 20}, Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the

@@ -238,7 +238,7 @@ func (p *Parser) refuse(t *transaction, l *lineAt, m *mail.Message) {
 	}
 	r := p.alone(l, m)
 	var facts []mail.Evidence
-	p.kept(t, func(_ byte, e mail.Evidence) { facts = append(facts, e) })
+	p.kept(t, func(_ byte, _ string, e mail.Evidence) { facts = append(facts, e) })
 	r.Evidence = append(facts, r.Evidence...)
 }
 
@@ -272,7 +272,7 @@ func (f *opensmtpd) envelope(l *opensmtpdLine) {
 		e.facts = &client
 		for i := range t.lines {
 			k := &t.lines[i]
-			e.keepAnother(keptFact, f.p.order[k.stream], k.offset, t.bytes(k))
+			e.keepOf(t, k, keptFact)
 		}
 	}
 	f.p.know(e, &l.lineAt, &m)

@@ -142,7 +142,7 @@ func (f *amavis) conclude(l *lineAt, m *mail.Message, ordinal int, before *trans
 		first = lineAt{f.p.order[k.stream], k.offset, before.bytes(k), before.born}
 	}
 	if r := f.p.conclude(t, &first, m, ordinal); r != nil && before != nil {
-		f.p.kept(before, func(_ byte, _ string, e mail.Evidence) { r.cite(e) })
+		f.p.kept(before, func(_ byte, e mail.Evidence) { r.cite(e) })
 		f.p.touched(r, l.s, l.ms, l.offset, ordinal, l.raw)
 	}
 }

@@ -365,7 +365,7 @@ func (f *exim) explainVerify(l *eximLine, m *mail.Message) {
 func (f *exim) citeVerify(l *eximLine, r *record) {
 	probe := mail.Message{Client: r.Client, EnvelopeFrom: r.EnvelopeFrom, Reported: r.Reported}
 	if t := f.verifyOf(l, &probe); t != nil {
-		f.p.kept(t, func(_ byte, _ string, e mail.Evidence) { r.cite(e) })
+		f.p.kept(t, func(_ byte, e mail.Evidence) { r.cite(e) })
 	}
 }
 

@@ -251,7 +251,7 @@ func (f *fortimail) finding(l *sendmailLine, pairs fortimailPairs) {
 
 // found completes the messages of a session with what scanners found in them.
 func (f *fortimail) found(t *transaction) {
-	f.p.kept(t, func(kind byte, line string, e mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
 		if kind != keptFinding {
 			return
 		}

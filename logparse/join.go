@@ -80,7 +80,7 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 		if t.facts != nil {
 			learnAll(&r.Message, t.facts)
 		}
-		p.kept(t, func(kind byte, _ string, e mail.Evidence) {
+		p.kept(t, func(kind byte, e mail.Evidence) {
 			if kind == keptFact {
 				r.cite(e)
 			}

@@ -238,7 +238,7 @@ func (p *Parser) refuse(t *transaction, l *lineAt, m *mail.Message) {
 	}
 	r := p.alone(l, m)
 	var facts []mail.Evidence
-	p.kept(t, func(_ byte, _ string, e mail.Evidence) { facts = append(facts, e) })
+	p.kept(t, func(_ byte, e mail.Evidence) { facts = append(facts, e) })
 	r.Evidence = append(facts, r.Evidence...)
 }
 

@@ -372,7 +372,7 @@ func (f *postfix) join(r *record, t *transaction) {
 	if r.Evidence == nil {
 		r.Evidence = make([]mail.Evidence, 0, len(t.lines)+2)
 	}
-	f.p.kept(t, func(kind byte, line string, e mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
 		if joinFact(r, kind, line) {
 			r.cite(e)
 		}

@@ -100,8 +100,14 @@ func (t *transaction) logged(k *keptLine) []byte {
 	return t.bytes(k)
 }
 
-// kept calls yield with each kept line, and with what is evidence of it.
-func (p *Parser) kept(t *transaction, yield func(kind byte, line string, e mail.Evidence)) {
+// kept calls yield with the evidence that each kept line is.
+func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
+	p.keptLines(t, func(kind byte, _ string, e mail.Evidence) { yield(kind, e) })
+}
+
+// keptLines is kept with the line as the format has read it: without that of a
+// collector around it.
+func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e mail.Evidence)) {
 	all := string(t.text) // one string for all, as far as they are UTF-8
 	valid := utf8.ValidString(all)
 	for i := range t.lines {

@@ -24,7 +24,8 @@ const (
 // as d does. What cannot be completed (a section known in part, a check
 // without a model) counts as ending otherwise. It stops at the first
 // completion that ends otherwise, and those most likely to are tried first, so
-// its cost does not grow with the number of policies.
+// its cost does not grow with the number of policies. Where groups or lists are
+// known in part it errs on the careful side.
 func (s *Set) everyCompletion(plain *facts, d *decision) bool {
 	for tried := 0; ; {
 		if plain.asked&^completableFacts != 0 {
@@ -38,8 +39,8 @@ func (s *Set) everyCompletion(plain *facts, d *decision) bool {
 			end := s.run(c, twist{}, nil)
 			plain.asked |= c.asked
 			plain.ranges = mergeRanges(plain.ranges, c.ranges)
-			if !end.same(d) {
-				return false
+			if !end.same(d) || c.guess != (guess{}) && end.moment != d.moment {
+				return false // by the same policy at another moment: a larger guess could end otherwise between
 			}
 		}
 		if plain.asked == asked && len(plain.ranges) == ranges {

@@ -160,13 +160,17 @@ func (r reference) needsHeader(g given) bool {
 		}
 		for _, p := range policies {
 			h := given{members: g.members}
-			forUs := r.matches(p.To, g.recipient, h, false) || p.Bidirectional && r.matches(p.From, g.recipient, h, false)
+			perhaps := func(s Spec) bool { return s.Type == ProfileGroup && r.f.known.partial["groups"] }
+			forUs := r.matches(p.To, g.recipient, h, false) || perhaps(p.To) || p.Bidirectional && (r.matches(p.From, g.recipient, h, false) || perhaps(p.From))
 			dated := p
 			dated.SourceIPs = nil
 			if p.FromPart != EnvelopeFrom && forUs && r.inForce(dated, g) {
 				return true
 			}
 		}
+	}
+	if toInternal && r.f.known.partial["managed_senders"] {
+		return true
 	}
 	return toInternal && slices.ContainsFunc(r.f.managed, func(e ManagedEntry) bool { return e.Recipient == string(g.recipient) })
 }

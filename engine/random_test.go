@@ -147,9 +147,9 @@ func randomFile(r *rand.Rand) *file {
 // randomMessage leaves facts out at random.
 func randomMessage(r *rand.Rand) mail.Message { return messageFor(r, false) }
 
-// messageFor is randomMessage. A whole one has both addresses of the sender:
-// with a section known in part the reference tries every subset of what may be
-// in it.
+// messageFor is randomMessage. A whole one has both addresses of the sender: with
+// a section known in part the reference tries every subset of what may be in
+// it, which takes long beside every sender.
 func messageFor(r *rand.Rand, whole bool) mail.Message {
 	addresses := testAddresses()
 	m := mail.Message{Recipient: one(r, addresses...), EnvelopeFrom: one(r, addresses...), Time: testNow}

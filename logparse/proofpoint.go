@@ -77,8 +77,13 @@ func (f *proofpoint) maillog(l *lineAt, o jsonFields) {
 func sendmailEquates(sm jsonFields) string {
 	var first, middle, last []string
 	for _, field := range sm {
-		value := strings.Join(sm.list(field.key), ",")
-		equate := field.key + "=" + value
+		values := sm.list(field.key)
+		if field.key == "to" {
+			for i := range values {
+				values[i] = "<" + strings.Trim(values[i], "<>") + ">"
+			}
+		}
+		equate := field.key + "=" + strings.Join(values, ",")
 		switch field.key {
 		case "qid":
 		case "to", "from", "ruleset":

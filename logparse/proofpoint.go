@@ -77,6 +77,9 @@ func (f *proofpoint) maillog(l *lineAt, o jsonFields) {
 func sendmailEquates(sm jsonFields) string {
 	var first, middle, last []string
 	for _, field := range sm {
+		if strings.Trim(field.key, "abcdefghijklmnopqrstuvwxyz_0123456789") != "" {
+			continue // no equate's name
+		}
 		values := sm.list(field.key)
 		if field.key == "to" {
 			for i := range values {

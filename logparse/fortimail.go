@@ -190,6 +190,9 @@ func (f *fortimail) statistics(l *sendmailLine, pairs fortimailPairs) {
 		m.Phase = mail.PhaseUnknown // refused before its data, or an empty message
 	}
 	if m.Outcome == "" {
+		if strings.HasPrefix(disposition, "0x") && strings.Trim(disposition, "0x") != "1" {
+			l.s.unrecognised(l.offset, l.raw) // a file from the unit's disk has the actions as bits, which the vendor names only in part
+		}
 		return
 	}
 	recipients := mimeRecipients([]byte(pairs.get("to")))
@@ -251,11 +254,11 @@ func (f *fortimail) finding(l *sendmailLine, pairs fortimailPairs) {
 
 // found completes the messages of a session with what scanners found in them.
 func (f *fortimail) found(t *transaction) {
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
 		if kind != keptFinding {
 			return
 		}
-		pairs := readFortimailPairs(e.Text)
+		pairs := readFortimailPairs(line)
 		for _, r := range t.records {
 			if r.Reported.Type == "" || r.cites(e.File, e.Offset) {
 				continue // of a delivery, or known

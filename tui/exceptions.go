@@ -98,17 +98,17 @@ func specWords(s engine.Spec) string {
 	return firstOf(words(string(s.Type)), "-")
 }
 
-func (x *exceptions) ident() int          { return x.id }
-func (x *exceptions) crumb() string       { return "Exceptions" }
+func (x *exceptions) ident() int    { return x.id }
+func (x *exceptions) crumb() string { return "Exceptions" }
 func (x *exceptions) keys() []key.Binding {
 	e, ok := x.table.Selected()
 	x.km.approve.SetEnabled(ok && x.s.user.Role == exception.Admin && e.State(x.s.now()) == exception.Proposed)
 	return x.km.all()
 }
 
-func (x *exceptions) note() string        { return number(len(x.table.Rows())) }
-func (x *exceptions) modal() bool         { return false }
-func (x *exceptions) stop()               {}
+func (x *exceptions) note() string { return number(len(x.table.Rows())) }
+func (x *exceptions) modal() bool  { return false }
+func (x *exceptions) stop()        {}
 
 func (x *exceptions) back() bool {
 	opened := x.opened

@@ -144,8 +144,8 @@ blocked_senders: [{id: TNA, option: no_action, from: {type: individual_email_add
 	}
 	got, err := UsageOf(t.Context(), set, at(3), remedyNoon, 100, slices.Values(messages))
 	want := Usage{Since: at(3), Messages: 4, Domains: map[string]int{"bad.example": 3, "mail.bad.example": 1}, Policies: map[string]PolicyUse{
-		"TNA":                     {Hits: 1, Last: at(0), ByDay: []int{0, 0, 0, 1}},
-		"default-blocked-senders": {Hits: 2, Last: at(1), ByDay: []int{0, 0, 2, 0}},
+		"TNA":                     {Hits: 1, Last: at(0), ByDay: []int{0, 0, 0, 1}, Newest: messages[:1]},
+		"default-blocked-senders": {Hits: 2, Last: at(1), ByDay: []int{0, 0, 2, 0}, Newest: messages[1:3]},
 	}}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

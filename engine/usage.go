@@ -23,8 +23,13 @@ type Usage struct {
 type PolicyUse struct {
 	Hits  int
 	Last  time.Time
-	ByDay []int // oldest first; the last is the day of the newest message looked at
+	ByDay []int // oldest first; the last is the 24 hours before now
+
+	Newest []mail.Message // at most five, newest first
 }
+
+// mostNewest is how many messages a policy's use names.
+const mostNewest = 5
 
 // UsageOf replays messages, newest first, each as of its own time, and counts
 // which policy decided it; at most most of them, none older than since. It ends
@@ -58,6 +63,9 @@ func UsageOf(ctx context.Context, set *Set, since, now time.Time, most int, mess
 		use := u.Policies[id]
 		if use.Hits++; m.Time.After(use.Last) {
 			use.Last = m.Time
+		}
+		if len(use.Newest) < mostNewest {
+			use.Newest = append(use.Newest, m)
 		}
 		if use.ByDay == nil {
 			use.ByDay = make([]int, days)

@@ -66,6 +66,28 @@ type Excepter interface {
 	Living(ctx context.Context, e exception.Exception) (exception.Health, error)
 }
 
+// PolicyLister tells what the policies do.
+type PolicyLister interface {
+	// Policies replays up to a month of messages: a command calls it.
+	Policies(ctx context.Context) (PolicyReport, error)
+}
+
+// PolicyReport is the policies in force or not, as the file has them, exceptions
+// after them, with their use.
+type PolicyReport struct {
+	Rows  []PolicyRow
+	Lists []engine.LintFinding // of entries that are no policy
+	Usage engine.Usage
+}
+
+// PolicyRow is one policy.
+type PolicyRow struct {
+	Policy   engine.Policy
+	Use      engine.PolicyUse
+	Findings []engine.LintFinding
+	Lines    []string // of the policy file, where it stands
+}
+
 // SourceLister tells how the logs are read.
 type SourceLister interface{ Sources() []SourceStatus }
 
@@ -104,4 +126,5 @@ type Services struct {
 	Explainer Explainer
 	Excepter  Excepter
 	Sources   SourceLister
+	Policies  PolicyLister // nil = there is no Policies screen
 }

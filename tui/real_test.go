@@ -128,7 +128,7 @@ func TestTheUsersMinuteForReal(t *testing.T) {
 	}
 	r := newReal(t, rows...)
 	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
-		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil}, nil }
+		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil, nil}, nil }
 	})
 	p.shows("30 of 30")
 	p.keys("/", "alice", "enter")

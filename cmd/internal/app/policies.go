@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
+	"mailwhy/tui"
 )
 
 // How far back the use of policies is counted.
@@ -56,4 +59,58 @@ func (a *App) Lint(ctx context.Context) ([]engine.LintFinding, engine.Usage, err
 		usage = nil // an empty index says nothing about use
 	}
 	return engine.Lint(base, a.Config.Policy, data, usage, a.Now()), u, nil
+}
+
+// policyLister gives the Policies screen what it shows.
+type policyLister struct{ app *App }
+
+func (l policyLister) Policies(ctx context.Context) (tui.PolicyReport, error) {
+	findings, usage, err := l.app.Lint(ctx)
+	if err != nil {
+		return tui.PolicyReport{}, err
+	}
+	byID := map[string][]engine.LintFinding{}
+	r := tui.PolicyReport{Usage: usage}
+	for _, f := range findings {
+		byID[f.Policy] = append(byID[f.Policy], f)
+	}
+	lines := l.app.policyLines()
+	for _, p := range l.app.Set().Policies() {
+		r.Rows = append(r.Rows, tui.PolicyRow{Policy: p, Use: usage.Policies[p.ID], Findings: byID[p.ID], Lines: entryLines(lines, p.Origin)})
+		delete(byID, p.ID)
+	}
+	for _, f := range findings {
+		if _, left := byID[f.Policy]; left {
+			r.Lists = append(r.Lists, f)
+		}
+	}
+	return r, nil
+}
+
+// policyLines are those of the policy file; none when it cannot be read.
+func (a *App) policyLines() []string {
+	data, err := os.ReadFile(a.Config.Policy)
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(data), "\n")
+}
+
+// mostLines is how many lines of a policy are shown.
+const mostLines = 12
+
+// entryLines are the lines of the entry that an origin ("path:line") names: its
+// first, and those that are indented more.
+func entryLines(lines []string, origin string) []string {
+	colon := strings.LastIndexByte(origin, ':')
+	n, err := strconv.Atoi(origin[colon+1:])
+	if err != nil || colon < 0 || n < 1 || n > len(lines) {
+		return nil
+	}
+	indent := func(s string) int { return len(s) - len(strings.TrimLeft(s, " ")) }
+	end := n
+	for end < len(lines) && end-n+1 < mostLines && strings.TrimSpace(lines[end]) != "" && indent(lines[end]) > indent(lines[n-1]) {
+		end++
+	}
+	return lines[n-1 : end]
 }

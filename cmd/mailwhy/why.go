@@ -28,8 +28,9 @@ type whyFlags struct {
 	messages                 string
 	impact                   bool
 
-	// history gives the sender's other messages; nil without an index.
-	history func(*mail.Message) engine.History
+	// replay answers with the policies of the message's time and what the index
+	// knows of its sender; nil for a message that is not of the index.
+	replay func(m *mail.Message, at time.Time) engine.Trace
 	// weigh counts what a change would alter in the index; nil without one.
 	weigh func(engine.Change) (engine.ImpactReport, error)
 }
@@ -68,7 +69,9 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 					return err
 				}
 			}
-			f.history = func(m *mail.Message) engine.History { return a.History(c.Context(), m) }
+			if f.policy == "" {
+				f.replay = func(m *mail.Message, at time.Time) engine.Trace { return a.Why(c.Context(), m, at, now) }
+			}
 			if f.impact {
 				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
 			}
@@ -95,13 +98,14 @@ func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlag
 		return s.printTrace(s.stdout, set, &m, f, at, now)
 	}
 	if f.messages != "" {
-		f.history = nil // these messages are not of the index
+		f.replay = nil
 		return s.whyMessages(set, f, at, now)
 	}
 	m, err := f.message()
 	if err != nil {
 		return err
 	}
+	f.replay = nil
 	return s.printTrace(s.stdout, set, &m, f, at, now)
 }
 
@@ -192,11 +196,12 @@ func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) er
 }
 
 func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f whyFlags, at, now time.Time) error {
-	var h engine.History
-	if f.history != nil {
-		h = f.history(m)
+	var t engine.Trace
+	if f.replay != nil {
+		t = f.replay(m, at)
+	} else {
+		t = engine.Why(set, m, at, now)
 	}
-	t := engine.WhyAmong(set, m, at, now, h)
 	if f.policyID != "" {
 		steps, ok := engine.ExplainPolicy(set, m, t.AsOf, f.policyID)
 		if !ok {
@@ -228,6 +233,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 	fmt.Fprintf(&b, "verdict    %s\n", verdictText(t.Verdict))
 	if t.VerdictNow != nil {
 		fmt.Fprintf(&b, "now        %s\n", verdictText(*t.VerdictNow))
+	}
+	for _, change := range t.Between {
+		fmt.Fprintf(&b, "between    %s\n", cell.Clean(change))
 	}
 	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, cell.Clean(t.Agreement.Detail))
 	for _, r := range t.Remedies {

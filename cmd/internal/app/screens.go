@@ -29,16 +29,17 @@ type explainer struct{ app *App }
 
 func (e explainer) Why(m mail.Message) engine.Trace {
 	m = e.app.Recall(m)
-	return engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m))
+	return e.app.Why(context.Background(), &m, time.Time{}, e.app.Now())
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
 	m = e.app.Recall(m)
-	set, now := e.app.Set(), e.app.Now()
+	now := e.app.Now()
 	at := m.Time
 	if at.IsZero() {
 		at = now
 	}
+	set := e.app.SetAt(at)
 	v := engine.Decide(set, &m, at)
 	return v, engine.Agree(set, &m, at, now, v)
 }

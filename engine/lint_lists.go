@@ -76,8 +76,8 @@ func (l *linter) managedPermits() {
 		if e.Action != "permit" {
 			continue
 		}
-		for _, recipient := range l.set.samples(specOfMember(e.Recipient)) {
-			for _, sender := range l.set.samples(specOfMember(e.Sender)) {
+		for _, recipient := range l.samples(specOfMember(e.Recipient)) {
+			for _, sender := range l.samples(specOfMember(e.Sender)) {
 				if block := l.blockOf(sender, recipient); block != "" {
 					file, line := place(e.Origin)
 					l.findings = append(l.findings, LintFinding{Rule: LintPermitUseless, Policy: managedID(e), File: file, Line: line,

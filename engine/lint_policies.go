@@ -122,10 +122,10 @@ func (l *linter) beaten(p *Policy, policies []Policy) {
 	if p.Section == SectionContentExamination { // cumulative
 		return
 	}
-	rank := rankOf(p, p.From, p.To, l.set.file.engine)
+	rank := rankOf(p, p.From, p.To, &l.set.file.engine).weight(l.set.file.engine.ToFirst)
 	for i := range policies {
 		q := &policies[i]
-		if q == p || q.Disabled || !l.outlasts(q, p) || compareRanks(rankOf(q, q.From, q.To, l.set.file.engine), rank, l.set.file.engine.ToFirst) <= 0 {
+		if q == p || q.Disabled || !l.outlasts(q, p) || rankOf(q, q.From, q.To, &l.set.file.engine).weight(l.set.file.engine.ToFirst) <= rank {
 			continue
 		}
 		if len(q.SourceIPs) > 0 || p.Bidirectional && !q.Bidirectional || q.FromPart != p.FromPart && q.FromPart != BothFrom {
@@ -156,7 +156,7 @@ func (l *linter) reach(p *Policy) {
 			l.find(LintUnreachable, p, "free_mail_domains is empty", "list the domains, or delete the policy")
 		case s.Type == InternalAddresses && len(l.set.file.internal) == 0:
 			l.find(LintUnreachable, p, "internal_domains is empty, so no address is internal", "list the internal domains")
-		case s.Type == AddressAttributeValue && len(l.set.samples(s)) == 0:
+		case s.Type == AddressAttributeValue && len(l.samples(s)) == 0:
 			l.find(LintUnreachable, p, fmt.Sprintf("no address has the attribute value %s", s.Value), "fill in attributes, or delete the policy")
 		}
 	}
@@ -172,7 +172,7 @@ func (l *linter) outside(s Spec) bool {
 	case ExternalAddresses, FreeMailDomains:
 		return true
 	case IndividualAddress, EmailDomain, ProfileGroup:
-		samples := l.set.samples(s)
+		samples := l.samples(s)
 		return len(samples) > 0 && !slices.ContainsFunc(samples, l.set.Internal)
 	}
 	return false
@@ -183,8 +183,8 @@ func (l *linter) permit(p *Policy) {
 	if p.Section != SectionPermittedSenders || p.Option != OptionPermitSender || p.From.Type == HeaderDisplayName {
 		return
 	}
-	senders, recipients := l.set.samples(p.From), l.recipients(p.To)
-	if len(senders) == 0 || len(recipients) == 0 || len(senders)*len(recipients) > mostCompletions {
+	senders, recipients := l.samples(p.From), l.recipients(p.To)
+	if len(senders) == 0 || len(recipients) == 0 || len(senders)*len(recipients) > mostSamples {
 		return
 	}
 	block := ""
@@ -208,10 +208,25 @@ func (l *linter) blockOf(sender, recipient mail.Path) string {
 	return ""
 }
 
+// mostSamples is how many addresses that satisfy a spec are looked at.
+const mostSamples = 4096
+
+// samples are addresses that satisfy a spec; one more than mostSamples when
+// there are too many.
+func (l *linter) samples(s Spec) []mail.Path {
+	var each []mail.Path
+	for a := range l.set.samples(s.folded()) {
+		if each = append(each, a); len(each) > mostSamples {
+			break
+		}
+	}
+	return each
+}
+
 // recipients are addresses that stand for a to side.
 func (l *linter) recipients(to Spec) []mail.Path {
 	if to.Type != Everyone && to.Type != InternalAddresses {
-		return l.set.samples(to)
+		return l.samples(to)
 	}
 	var each []mail.Path
 	for _, domain := range l.set.InternalDomains() {
@@ -264,8 +279,8 @@ func (l *linter) covers(wider, narrower Spec) bool {
 	if narrower.Type == EmailDomain && (wider.Type == ProfileGroup && strings.HasPrefix(narrower.Value, "*.")) {
 		return false
 	}
-	samples := l.set.samples(narrower)
-	return len(samples) > 0 && len(samples) <= mostCompletions && !slices.ContainsFunc(samples, func(a mail.Path) bool {
+	samples := l.samples(narrower)
+	return len(samples) > 0 && len(samples) <= mostSamples && !slices.ContainsFunc(samples, func(a mail.Path) bool {
 		return !l.set.matches(wider, a, "", false, l.now)
 	})
 }

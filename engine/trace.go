@@ -19,6 +19,16 @@ type Trace struct {
 	Between       []string  `json:"between,omitempty"`     // what changed between as_of and now and matters here, a sentence each
 	Agreement     Agreement `json:"agreement"`
 	Remedies      []Remedy  `json:"remedies"`
+
+	PolicySet Completeness `json:"policy_set"`
+}
+
+// Completeness says how much of the gateway's policies the set knows and how
+// old that is.
+type Completeness struct {
+	Partial []string  `json:"partial"`        // sections known in part only, sorted
+	AsOf    time.Time `json:"as_of,omitzero"` // when they were read from the gateway; zero = not said
+	Age     string    `json:"age,omitempty"`  // from then until now, as "6h0m0s"; "" = not said
 }
 
 // Stage names one contest or check, in the order of Stages.

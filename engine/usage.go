@@ -96,7 +96,7 @@ func decidedBy(set *Set, m *mail.Message) string {
 	}
 	d := set.run(&f, twist{}, nil)
 	if d.policy == "" && d.contest.winner != nil {
-		return d.contest.winner.ID
+		return d.contest.winner.policy.ID
 	}
 	return d.policy
 }

@@ -31,6 +31,9 @@ func WhyBetween(then, present *Set, m *mail.Message, at, now time.Time, h Histor
 		at = now
 	}
 	t := Replay(then, m, at)
+	if as := t.PolicySet.AsOf; !as.IsZero() && !now.Before(as) {
+		t.PolicySet.Age = now.Sub(as).String()
+	}
 	t.Agreement = Agree(then, m, at, now, t.Verdict)
 	if !at.Equal(now) {
 		v := Replay(present, m, now).Verdict

@@ -272,6 +272,10 @@ func (w *world) Policies(context.Context) (PolicyReport, error) {
 	}, nil
 }
 
+func (w *world) Advice(mail.Message, engine.Verdict, *time.Location) string {
+	return "Nothing was changed yet."
+}
+
 func (w *world) Living(_ context.Context, e exception.Exception) (exception.Health, error) {
 	defer w.enter()()
 	return exception.Health{Hits: 2, LetIn: 1, Stopped: 1, LastHit: noon.Add(time.Hour), Findings: []exception.Finding{exception.Stale}, Because: []string{"nobody needs it"},

@@ -172,7 +172,7 @@ func newConfirmKeys() confirmKeys {
 func (k confirmKeys) all() []key.Binding { return []key.Binding{k.other, k.enter, k.cancel} }
 
 // copyKeys are those of the copy menu.
-type copyKeys struct{ ticket, sender, recipient, reply, id, log, cancel key.Binding }
+type copyKeys struct{ ticket, sender, recipient, reply, id, log, steps, api, cancel key.Binding }
 
 func newCopyKeys() copyKeys {
 	return copyKeys{
@@ -182,12 +182,14 @@ func newCopyKeys() copyKeys {
 		reply:     bind("r", "reply", "r"),
 		id:        bind("m", "message id", "m"),
 		log:       bind("l", "log lines", "l"),
+		steps:     bind("g", "console steps of what helps", "g"),
+		api:       bind("a", "API request of what helps", "a"),
 		cancel:    bind("esc", "nothing", "esc", "y"),
 	}
 }
 
 func (k copyKeys) all() []key.Binding {
-	return []key.Binding{k.ticket, k.sender, k.recipient, k.reply, k.id, k.log, k.cancel}
+	return []key.Binding{k.ticket, k.sender, k.recipient, k.reply, k.id, k.log, k.steps, k.api, k.cancel}
 }
 
 // exceptionKeys are those of the Exceptions screen.

@@ -61,6 +61,9 @@ type Excepter interface {
 	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
 	Confirm(ctx context.Context, id int) (exception.Exception, error)
 	List() []exception.Exception
+	// Advice is what a message's sender can be told now, a sentence; present is
+	// the message's verdict as of now.
+	Advice(m mail.Message, present engine.Verdict, loc *time.Location) string
 	// Living says what came since an exception was made and what is to be
 	// looked at in it. It searches: a command calls it.
 	Living(ctx context.Context, e exception.Exception) (exception.Health, error)

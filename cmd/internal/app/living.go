@@ -56,3 +56,8 @@ func (a *App) sets(id int) (with, without *engine.Set, one engine.Change) {
 
 // span is a time to look in: [since, until); zero = open.
 type span struct{ since, until time.Time }
+
+// Advice is what a message's sender can be told now, a sentence.
+func (a *App) Advice(m *mail.Message, present engine.Verdict, loc *time.Location) string {
+	return exception.Advice(m, present, a.Exceptions.List(), a.Set().Assumptions().Propagation, a.Now(), loc)
+}

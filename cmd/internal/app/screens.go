@@ -86,6 +86,10 @@ func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason st
 	return x.app.Extend(ctx, x.actor, id, until, reason)
 }
 
+func (x excepter) Advice(m mail.Message, present engine.Verdict, loc *time.Location) string {
+	return x.app.Advice(&m, present, loc)
+}
+
 func (x excepter) Living(ctx context.Context, e exception.Exception) (exception.Health, error) {
 	return x.app.Living(ctx, e)
 }

@@ -25,7 +25,7 @@ import (
 type whyFlags struct {
 	policy, policyID, at     string
 	from, to, headerFrom, ip string
-	messages                 string
+	messages, since          string
 	impact                   bool
 
 	// replay answers with the policies of the message's time and what the index
@@ -51,11 +51,15 @@ func newWhy(s *session) *cobra.Command {
 	c.Flags().StringVar(&f.headerFrom, "header-from", "", "header from")
 	c.Flags().StringVar(&f.ip, "ip", "", "client address")
 	c.Flags().BoolVar(&f.impact, "impact", false, "replay every indexed message with each remedy, to say what else it would let in")
+	c.Flags().StringVar(&f.since, "since", "", "with --from and --to: look for such a message since then (7d, a day), and prove that it was never seen")
 	c.Flags().StringVar(&f.messages, "messages", "", "file with one message a line (JSON), or -")
 	return c
 }
 
 func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
+	if f.since != "" {
+		return s.unseen(c.Context(), f, args)
+	}
 	now := s.now()
 	at, err := parseAt(f.at, now)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 )
 
 func newPolicy(s *session) *cobra.Command {
@@ -31,7 +30,7 @@ func newPolicy(s *session) *cobra.Command {
 	}
 	var withEngine bool
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every policy in force or not, exceptions too", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+		return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 			if problem := a.PolicyProblem(); problem != "" {
 				fmt.Fprintf(s.stderr, "the last edit was not taken in:\n%s\n", plain(problem))
 			}
@@ -39,7 +38,7 @@ func newPolicy(s *session) *cobra.Command {
 		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show [ID]", Short: "one policy, or with --engine the inferred tables", Args: cobra.MaximumNArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+		return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 			if withEngine {
 				return s.printEngine(a.Set().Assumptions())
 			}
@@ -103,10 +102,16 @@ type engineTables struct {
 	DataContest string            `json:"data_contest"`
 	TimeZone    string            `json:"time_zone"`
 	Propagation string            `json:"propagation"`
+
+	Order map[engine.Moment][]engine.Stage `json:"order"`
 }
 
 func (s *session) printEngine(a engine.Assumptions) error {
 	t := engineTables{Specificity: a.Specificity, Compare: "from_first", Tie: "cautious", DataContest: "all", TimeZone: a.Location.String(), Propagation: a.Propagation.String()}
+	t.Order = map[engine.Moment][]engine.Stage{}
+	for _, slot := range a.Order {
+		t.Order[slot.Moment] = append(t.Order[slot.Moment], slot.Stage)
+	}
 	if a.ToFirst {
 		t.Compare = "to_first"
 	}
@@ -116,7 +121,7 @@ func (s *session) printEngine(a engine.Assumptions) error {
 	if s.json {
 		return s.printJSON(s.stdout, t)
 	}
-	_, err := fmt.Fprintf(s.stdout, "specificity   %v (lowest to highest)\ncompare       %s\ntie           %s\ndata_contest  %s\ntime_zone     %s\npropagation   %s\n", t.Specificity, t.Compare, t.Tie, t.DataContest, t.TimeZone, t.Propagation)
+	_, err := fmt.Fprintf(s.stdout, "specificity   %v (lowest to highest)\ncompare       %s\ntie           %s\ndata_contest  %s\ntime_zone     %s\npropagation   %s\norder         rcpt %v\n              data %v\n", t.Specificity, t.Compare, t.Tie, t.DataContest, t.TimeZone, t.Propagation, t.Order[engine.MomentRcpt], t.Order[engine.MomentData])
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 )
 
 func newPolicyLint(s *session) *cobra.Command {
@@ -23,7 +22,7 @@ func newPolicyLint(s *session) *cobra.Command {
 			if len(args) == 1 {
 				return s.lintFile(args[0])
 			}
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 				findings, _, err := a.Lint(c.Context())
 				if err != nil {
 					return err

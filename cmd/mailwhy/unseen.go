@@ -8,7 +8,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
 )
@@ -24,12 +23,12 @@ func (s *session) unseen(ctx context.Context, f whyFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	return s.withApp(ctx, func(a *app.App, _ exception.Actor) error {
+	return s.withApp(ctx, func(a *app.App, who app.Person) error {
 		within, err := index.ParseQuery("since:"+f.since, a.Now(), a.Config.Location())
 		if err != nil || len(within.Terms) > 0 {
 			return fmt.Errorf("--since %q is not known: write 7d, 12h, a day such as 2026-11-23, or a time", f.since)
 		}
-		u, err := a.Unseen(ctx, m.EnvelopeFrom, m.Recipient, within, stoppedBy(a, &m))
+		u, err := a.For(who).Unseen(ctx, m.EnvelopeFrom, m.Recipient, within, stoppedBy(a, &m))
 		if err != nil {
 			return err
 		}

@@ -62,7 +62,10 @@ func (a *App) Lint(ctx context.Context) ([]engine.LintFinding, engine.Usage, err
 }
 
 // policyLister gives the Policies screen what it shows.
-type policyLister struct{ app *App }
+type policyLister struct {
+	app  *App
+	veil Veil
+}
 
 func (l policyLister) Policies(ctx context.Context) (tui.PolicyReport, error) {
 	findings, usage, err := l.app.Lint(ctx)
@@ -76,15 +79,32 @@ func (l policyLister) Policies(ctx context.Context) (tui.PolicyReport, error) {
 	}
 	lines := l.app.policyLines()
 	for _, p := range l.app.Set().Policies() {
-		r.Rows = append(r.Rows, tui.PolicyRow{Policy: p, Use: usage.Policies[p.ID], Findings: byID[p.ID], Lines: entryLines(lines, p.Origin)})
+		r.Rows = append(r.Rows, l.veiled(tui.PolicyRow{Policy: p, Use: usage.Policies[p.ID], Findings: byID[p.ID], Lines: entryLines(lines, p.Origin)}))
 		delete(byID, p.ID)
 	}
 	for _, f := range findings {
 		if _, left := byID[f.Policy]; left {
-			r.Lists = append(r.Lists, f)
+			r.Lists = append(r.Lists, veilTexts(l.veil, f))
 		}
 	}
 	return r, nil
+}
+
+// veiled is a row as the person sees it.
+func (l policyLister) veiled(row tui.PolicyRow) tui.PolicyRow {
+	if l.veil.Lifted() {
+		return row
+	}
+	var newest []mail.Message
+	for _, m := range row.Use.Newest {
+		if l.veil.Sees(&m) {
+			newest = append(newest, l.veil.Message(m))
+		}
+	}
+	row.Use.Newest = newest
+	row.Policy.From, row.Policy.To = veilTexts(l.veil, row.Policy.From), veilTexts(l.veil, row.Policy.To)
+	row.Lines, row.Findings = veilTexts(l.veil, row.Lines), veilTexts(l.veil, row.Findings)
+	return row
 }
 
 // policyLines are those of the policy file; none when it cannot be read.

@@ -62,7 +62,8 @@ const gapSpans = 168
 
 // Unseen looks for messages of a pair of addresses within a query's time, and
 // for proof that they would have been seen.
-func (a *App) Unseen(ctx context.Context, from, to mail.Path, within index.Query, policy string) (Unseen, error) {
+func (r Reader) Unseen(ctx context.Context, from, to mail.Path, within index.Query, policy string) (Unseen, error) {
+	a := r.app
 	now := a.Now()
 	u := Unseen{From: string(from), To: string(to), Since: within.Since, Until: within.Until, Gaps: []Gap{}, Sources: []Coverage{}, RecipientInside: a.Set().Internal(to), Verdict: policy}
 	if u.Until.IsZero() || u.Until.After(now) {
@@ -71,11 +72,11 @@ func (a *App) Unseen(ctx context.Context, from, to mail.Path, within index.Query
 	look := func(terms ...index.Term) (index.Page, int, int, error) {
 		q := within
 		q.Terms = terms
-		page, err := a.Index.Page(ctx, q, "", mostNewest)
+		page, err := r.Page(ctx, q, "", mostNewest)
 		if err != nil {
 			return page, 0, 0, err
 		}
-		total, err := a.Index.Count(ctx, q)
+		total, err := r.Count(ctx, q)
 		return page, total.Count, total.Older, err
 	}
 	sender, recipient := index.Term{Field: "from", Value: string(from.Fold())}, index.Term{Field: "to", Value: string(to.Fold())}
@@ -96,7 +97,7 @@ func (a *App) Unseen(ctx context.Context, from, to mail.Path, within index.Query
 	if _, u.RecipientMail, _, err = look(recipient); err != nil {
 		return u, err
 	}
-	if err := a.domainSeen(&u, from.Domain(), look); err != nil {
+	if err := u.domainSeen(from.Domain(), look); err != nil {
 		return u, err
 	}
 	if a.Config.All {
@@ -110,7 +111,7 @@ func (a *App) Unseen(ctx context.Context, from, to mail.Path, within index.Query
 		}
 		u.PairAccepted = &let
 	}
-	if u.Gaps, err = a.gaps(ctx, within, u); err != nil {
+	if u.Gaps, err = r.gaps(ctx, within, u); err != nil {
 		return u, err
 	}
 	for _, st := range a.Sources() {
@@ -124,7 +125,7 @@ func (a *App) Unseen(ctx context.Context, from, to mail.Path, within index.Query
 const mostNewest = 5
 
 // domainSeen tells whether the sender's domain, or a host of it, came at all.
-func (a *App) domainSeen(u *Unseen, domain string, look func(...index.Term) (index.Page, int, int, error)) error {
+func (u *Unseen) domainSeen(domain string, look func(...index.Term) (index.Page, int, int, error)) error {
 	if domain == "" {
 		return nil
 	}
@@ -143,11 +144,11 @@ func (a *App) domainSeen(u *Unseen, domain string, look func(...index.Term) (ind
 // gaps are the silences longer than leastGap spans in which the index holds
 // nothing from anybody. Where mail is rare, silence says little: then there
 // are none.
-func (a *App) gaps(ctx context.Context, within index.Query, u Unseen) ([]Gap, error) {
+func (r Reader) gaps(ctx context.Context, within index.Query, u Unseen) ([]Gap, error) {
 	gaps := []Gap{}
 	q := within
 	q.Terms, q.Until = nil, u.Until
-	bars, err := a.Index.Histogram(ctx, q, gapSpans)
+	bars, err := r.Histogram(ctx, q, gapSpans)
 	if err != nil || len(bars) < 2 || u.Indexed < 2*gapSpans {
 		return gaps, err
 	}

@@ -211,3 +211,13 @@ func (s *Segment) Values(field string, each func(value []byte, documents iter.Se
 	}
 	return nil
 }
+
+// Having gives the documents that have a value.
+func (s *Segment) Having(field, value string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		d := s.fields[field]
+		if at, ok := d.find(value); ok {
+			postings(d.docEnds.span(at, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -20,59 +21,86 @@ type Cause struct {
 	Reason string // template of the reply: addresses, numbers and ids are "*"
 
 	Count       int
-	First, Last time.Time // of the group's messages, UTC
-
-	// Earlier is how many of Count lie in the older half of the query's time:
-	// twice Earlier above Count means that it becomes rarer.
-	Earlier int
+	First, Last time.Time      // of the group's messages, UTC
+	Trend       [TrendBars]int // Count in equal spans of the query's time, oldest first
 }
+
+// TrendBars is how many spans of time a trend has.
+const TrendBars = 7
 
 // group is a cause while it is counted; times in Unix milliseconds.
 type group struct {
-	count, earlier int
-	first, last    int64
+	trend       [TrendBars]int
+	first, last int64
+}
+
+func (g *group) count() int {
+	sum := 0
+	for _, n := range g.trend {
+		sum += n
+	}
+	return sum
+}
+
+func (g *group) add(o *group) {
+	for i, n := range o.trend {
+		g.trend[i] += n
+	}
+	g.first, g.last = min(g.first, o.first), max(g.last, o.last)
 }
 
 // causes are groups by what causeOf gives.
 type causes struct {
-	groups map[string]*group
-	middle int64 // of the query's time, Unix milliseconds
+	groups   map[string]*group
+	from, to int64 // the query's time, Unix milliseconds
 }
 
-// see adds n messages of a group between two times, to the older half or not.
-func (c *causes) see(key []byte, first, last int64, n int, earlier bool) {
-	g := c.groups[string(key)]
-	if g == nil {
-		g = &group{first: first, last: last}
-		c.groups[string(key)] = g
+// bar is the span of the trend that a time lies in.
+func (c *causes) bar(at int64) int {
+	span := (c.to-c.from)/TrendBars + 1
+	return int(min(max((at-c.from)/span, 0), TrendBars-1))
+}
+
+// end is the end of a bar, Unix milliseconds.
+func (c *causes) end(bar int) int64 {
+	if bar == TrendBars-1 {
+		return math.MaxInt64
 	}
-	g.count += n
-	if earlier {
-		g.earlier += n
+	return c.from + int64(bar+1)*((c.to-c.from)/TrendBars+1)
+}
+
+func (c *causes) add(key []byte, g *group) {
+	if known := c.groups[string(key)]; known != nil {
+		known.add(g)
+		return
 	}
-	g.first, g.last = min(g.first, first), max(g.last, last)
+	copied := *g
+	c.groups[string(key)] = &copied
+}
+
+// see adds one message of a group.
+func (c *causes) see(key []byte, at int64) {
+	g := group{first: at, last: at}
+	g.trend[c.bar(at)] = 1
+	c.add(key, &g)
 }
 
 func (c *causes) addAll(other *causes) {
-	for key, o := range other.groups {
-		g := c.groups[key]
-		if g == nil {
-			copied := *o
-			c.groups[key] = &copied
-			continue
-		}
-		g.count += o.count
-		g.earlier += o.earlier
-		g.first, g.last = min(g.first, o.first), max(g.last, o.last)
+	for key, g := range other.groups {
+		c.add([]byte(key), g)
 	}
 }
 
 // groupCauses adds the groups of matches.
 func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *causes) error {
-	middle := f.segment.Between(0, c.middle).To
+	var ends [TrendBars]int
+	for bar := range ends {
+		ends[bar] = f.segment.Between(0, c.end(bar)).To
+	}
 	groups := 0
 	return f.segment.Values(fieldCause, func(key []byte, documents iter.Seq[int]) error {
-		first, last, n, earlier := -1, 0, 0, 0
+		first, last, bar := -1, 0, 0
+		var g group
 		for ordinal := range documents {
 			if !set.Test(uint(ordinal)) {
 				continue
@@ -80,16 +108,15 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 			if first < 0 {
 				first = ordinal
 			}
-			last = ordinal
-			if n++; ordinal < middle {
-				earlier++
+			for ordinal >= ends[bar] {
+				bar++
 			}
+			g.trend[bar]++
+			last = ordinal
 		}
-		if earlier > 0 {
-			c.see(key, f.segment.Time(first), f.segment.Time(last), earlier, true)
-		}
-		if n > earlier {
-			c.see(key, f.segment.Time(first), f.segment.Time(last), n-earlier, false)
+		if first >= 0 {
+			g.first, g.last = f.segment.Time(first), f.segment.Time(last)
+			c.add(key, &g)
 		}
 		if groups++; groups%4096 == 0 {
 			return ctx.Err()
@@ -106,7 +133,7 @@ func (c *causes) list() []Cause {
 		for len(parts) < 3 {
 			parts = append(parts, "")
 		}
-		list = append(list, Cause{Rule: parts[0], Domain: parts[1], Reason: parts[2], Count: g.count, Earlier: g.earlier,
+		list = append(list, Cause{Rule: parts[0], Domain: parts[1], Reason: parts[2], Count: g.count(), Trend: g.trend,
 			First: time.UnixMilli(g.first).UTC(), Last: time.UnixMilli(g.last).UTC()})
 	}
 	slices.SortFunc(list, func(a, b Cause) int {
@@ -125,7 +152,7 @@ func (c *causes) part(n int) map[string]int {
 		}
 		value, _, _ := bytes.Cut(rest, []byte(causeSeparator))
 		if len(value) > 0 {
-			sums[string(value)] += g.count
+			sums[string(value)] += g.count()
 		}
 	}
 	return sums

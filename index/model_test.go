@@ -290,7 +290,8 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 	want := Summary{Exact: true, Facets: map[Facet][]Value{}}
 	facets := map[Facet]map[string]int{FacetSender: {}, FacetRecipient: {}, FacetHost: {}, FacetDomain: {}, FacetRule: {}, FacetReason: {}}
 	histogram := newBuckets(q, bars)
-	groups := &causes{groups: map[string]*group{}, middle: x.middle(q)}
+	groups := &causes{groups: map[string]*group{}}
+	groups.from, groups.to = x.stretch(q)
 	for _, id := range all.page(t, line, "", len(all)) {
 		m := all[id]
 		want.Count++
@@ -307,8 +308,7 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 		if histogram != nil {
 			histogram.add(m.Time, m.Outcome)
 		}
-		ms := m.Time.UnixMilli()
-		groups.see([]byte(causeOf(&m)), ms, ms, 1, ms < groups.middle)
+		groups.see([]byte(causeOf(&m)), m.Time.UnixMilli())
 	}
 	for facet, counts := range facets {
 		want.Facets[facet] = mostFirst(counts, top)

@@ -21,7 +21,7 @@ type Wanted struct {
 	Top    int  // values of each facet; 0 = no facets
 	Causes bool // the groups of Causes
 
-	middle int64 // of the query's time, Unix milliseconds
+	from, to int64 // the query's time, Unix milliseconds
 }
 
 // Facet names what Summarise counts the values of.
@@ -68,7 +68,7 @@ func (x *Index) Summarise(ctx context.Context, q Query, w Wanted) iter.Seq2[Summ
 	return func(yield func(Summary, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		w.middle = x.middle(q)
+		w.from, w.to = x.stretch(q)
 		sum := newTally(q, w)
 		shown := time.Now()
 		var releases []func()
@@ -109,8 +109,8 @@ func last(states iter.Seq2[Summary, error]) (s Summary, err error) {
 	return s, err
 }
 
-// middle is the middle of a query's time, of the index's where it is open.
-func (x *Index) middle(q Query) int64 {
+// stretch is a query's time in Unix milliseconds, the index's where it is open.
+func (x *Index) stretch(q Query) (from, to int64) {
 	start, end := q.Since, cmp.Or(q.Until, q.asked)
 	list := x.newestFirst(q)
 	if start.IsZero() && len(list) > 0 {
@@ -120,7 +120,7 @@ func (x *Index) middle(q Query) int64 {
 		end, _ = time.Parse(time.DateOnly, list[0].day())
 		end = end.AddDate(0, 0, 1)
 	}
-	return start.Add(end.Sub(start) / 2).UnixMilli()
+	return start.UnixMilli(), end.UnixMilli()
 }
 
 // part is a shard's share of a summary; its layers stay in use until release.

@@ -46,7 +46,7 @@ func newTally(q Query, w Wanted) *tally {
 		}
 	}
 	if w.Causes || w.Top > 0 {
-		t.causes = &causes{groups: map[string]*group{}, middle: w.middle}
+		t.causes = &causes{groups: map[string]*group{}, from: w.from, to: w.to}
 	}
 	return t
 }
@@ -250,7 +250,7 @@ func (t *tally) see(at time.Time, field string, term []byte) {
 	case fieldOutcome:
 		t.buckets.add(at, mail.Outcome(term))
 	case fieldCause:
-		t.causes.see(term, at.UnixMilli(), at.UnixMilli(), 1, at.UnixMilli() < t.causes.middle)
+		t.causes.see(term, at.UnixMilli())
 	default:
 		t.facets[field].values[string(term)]++
 	}

@@ -96,11 +96,6 @@ func senderSuffixes(f *facts, v Verdict) []string {
 	return []string{""}
 }
 
-func managedOf(id string) ManagedEntry {
-	recipient, sender, _ := strings.Cut(strings.TrimPrefix(id, "managed:"), "/")
-	return ManagedEntry{Recipient: recipient, Sender: sender}
-}
-
 // recipientGroups are the groups a recipient is in, by name.
 func recipientGroups(set *Set, recipient mail.Path) []string {
 	var groups []string
@@ -138,12 +133,10 @@ func (s *Set) entryOfGroup(group, folded string) (entry string, found bool) {
 	if folded == "" {
 		return "", false
 	}
-	for _, g := range s.book.groupsOf[folded] {
-		if g.group == group {
-			return g.member, true
-		}
+	if !slices.Contains(s.groupsOf(folded), group) {
+		return "", false
 	}
-	return "", false
+	return folded, true
 }
 
 func whyWorks(a attempt, c Change) string {

@@ -26,7 +26,7 @@ func Enforce(set *Set, m *mail.Message, at time.Time, moment Moment) (v Verdict,
 	if d.outcome == mail.Accepted {
 		return Verdict{}, false
 	}
-	v = verdictOf(d)
+	v = set.verdictOf(&d)
 	v.Certainty = Certain
 	return v, true
 }

@@ -117,7 +117,7 @@ func width(r Remedy, m *mail.Message) int {
 func stoppedOf(set *Set, others []mail.Message, now time.Time) []mail.Message {
 	var stopped []mail.Message
 	for i := range others {
-		if v := Decide(set, &others[i], now); v.Outcome != nil && *v.Outcome != mail.Accepted {
+		if stop, known := stops(set, &others[i], now); known && stop {
 			stopped = append(stopped, others[i])
 		}
 	}
@@ -137,7 +137,7 @@ func othersFreed(after *Set, stopped []mail.Message, examined int, now time.Time
 	}
 	o := Others{Examined: examined, Stopped: len(stopped)}
 	for i := range stopped {
-		if v := Decide(after, &stopped[i], now); v.Outcome != nil && *v.Outcome == mail.Accepted {
+		if stop, known := stops(after, &stopped[i], now); known && !stop {
 			o.Freed++
 		}
 	}

@@ -24,6 +24,9 @@ func WhyAmong(set *Set, m *mail.Message, at, now time.Time, h History) Trace {
 		at = now
 	}
 	t := Replay(set, m, at)
+	if as := t.PolicySet.AsOf; !as.IsZero() && !now.Before(as) {
+		t.PolicySet.Age = now.Sub(as).String()
+	}
 	t.Agreement = Agree(set, m, at, now, t.Verdict)
 	if !at.Equal(now) {
 		v := Replay(set, m, now).Verdict

@@ -133,7 +133,9 @@ func exceptionText(e exception.Exception, now time.Time) string {
 func newException(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "exception", Short: "the exceptions and their journal", Args: cobra.NoArgs}
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every exception, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error { return s.printExceptions(a, a.Exceptions.List()) })
+		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.printExceptions(c.Context(), a, a.Exceptions.List())
+		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show ID", Short: "one exception", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		return s.onException(c, args, func(a *app.App, _ exception.Actor, id int) (exception.Exception, error) {
@@ -177,38 +179,6 @@ func newException(s *session) *cobra.Command {
 	return c
 }
 
-func (s *session) printExceptions(a *app.App, list []exception.Exception) error {
-	for _, e := range list {
-		var err error
-		if s.json {
-			err = s.printJSON(s.stdout, withState(e, a.Now()))
-		} else {
-			line, _, _ := strings.Cut(exceptionText(e, a.Now()), "\n")
-			if note := e.PublishNote(); note != "" {
-				line += "  " + note
-			}
-			_, err = fmt.Fprintln(s.stdout, plain(line))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if len(list) == 0 {
-		return errNothing
-	}
-	return nil
-}
-
-// statedException is an exception with where it stands now.
-type statedException struct {
-	exception.Exception
-	State exception.State `json:"state"`
-}
-
-func withState(e exception.Exception, now time.Time) statedException {
-	return statedException{Exception: e, State: e.State(now)}
-}
-
 func (s *session) onException(c *cobra.Command, args []string, do func(*app.App, exception.Actor, int) (exception.Exception, error)) error {
 	id, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -222,10 +192,14 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 		if err != nil {
 			return err
 		}
-		if s.json {
-			return s.printJSON(s.stdout, withState(e, a.Now()))
+		h, err := a.Living(c.Context(), e)
+		if err != nil {
+			return err
 		}
-		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())))
+		if s.json {
+			return s.printJSON(s.stdout, livingException{e, e.State(a.Now()), h})
+		}
+		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())+healthText(h)))
 		return err
 	})
 }

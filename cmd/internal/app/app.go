@@ -18,7 +18,6 @@ import (
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
-	"mailwhy/engine/mail"
 	"mailwhy/index"
 	"mailwhy/index/ingest"
 )
@@ -318,28 +317,6 @@ func (a *App) Sources() []ingest.Status {
 		return nil
 	}
 	return a.pump.Status()
-}
-
-// Impact replays a change of the set in force against everything in the index.
-func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
-	return a.ImpactIn(ctx, a.Set(), change)
-}
-
-// ImpactIn is Impact for a change of another set.
-func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
-	var failed error
-	report, err := engine.Impact(ctx, set, change, a.Now(), func(yield func(mail.Message) bool) {
-		for m, err := range a.Index.Messages(ctx, index.Query{}) {
-			if err != nil {
-				failed = err
-				return
-			}
-			if !yield(m) {
-				return
-			}
-		}
-	})
-	return report, errors.Join(err, failed)
 }
 
 // Create journals an exception; it is in force when it returns.

@@ -85,6 +85,10 @@ func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason st
 	return x.app.Extend(ctx, x.actor, id, until, reason)
 }
 
+func (x excepter) Living(ctx context.Context, e exception.Exception) (exception.Health, error) {
+	return x.app.Living(ctx, e)
+}
+
 func (x excepter) List() []exception.Exception { return x.app.Exceptions.List() }
 
 type sources struct{ app *App }

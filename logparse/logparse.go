@@ -37,8 +37,9 @@ type Source struct {
 
 // Options of a parser.
 type Options struct {
-	All  bool // also messages without a failing line
-	Open int  // most open transactions, default 500,000; the oldest are let go and counted
+	All     bool          // also messages without a failing line
+	Open    int           // most open transactions, default 500,000; the oldest are let go and counted
+	Formats []*UserFormat // described by users; asked before those that come with the program
 }
 
 // defaultOpen bounds memory at some hundred bytes a transaction.
@@ -106,10 +107,11 @@ func (p *Parser) format(name string) format {
 	return nil
 }
 
-// Formats are the names that Source.Format may have.
-func Formats() []string {
+// Formats are the names that Source.Format may have, those of described ones
+// included.
+func Formats(described ...*UserFormat) []string {
 	var names []string
-	for _, f := range NewParser(Options{}).formats {
+	for _, f := range NewParser(Options{Formats: described}).formats {
 		names = append(names, f.name())
 	}
 	return names

@@ -235,7 +235,11 @@ func (a *App) Ingest(ctx context.Context, sources []string) ([]ingest.Status, er
 }
 
 func (a *App) newPump(sources []string) (*ingest.Pump, error) {
-	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Reconcile: 500 * time.Millisecond})
+	formats, err := Formats(a.Config.Formats)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Formats: formats, Reconcile: 500 * time.Millisecond})
 }
 
 // look takes in edits of the policy file and what others journalled.

@@ -56,6 +56,7 @@ type Parser struct {
 	lone    []*record // drained, to be used again
 	slab    slab      // of lone records
 	id      []byte    // room for the next message id
+	repeats int       // how often the line being read says it came again
 }
 
 // NewParser returns an empty parser.
@@ -125,7 +126,7 @@ func (p *Parser) Drain(emit func(mail.Message)) {
 		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
 		emit(r.Message)
 		p.changed[i] = nil
-		if r.lone {
+		if r.lone && !r.newest {
 			*r = record{lone: true}
 			p.lone = append(p.lone, r)
 		}

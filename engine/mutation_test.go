@@ -80,7 +80,7 @@ func broken(t *testing.T, name, text string) bool {
 		}
 	}
 	out, err := exec.Command("go", "test", "-overlay", filepath.Join(dir, "overlay.json"), "-vet=off", "-failfast",
-		"-run", "Cases|Property|Load|Boundaries|Long|Remed", "-engine.cases", "4000", "-timeout", "300s", ".").CombinedOutput()
+		"-run", "Cases|Property|Load|Boundaries|Long|Changes", "-engine.cases", "4000", "-timeout", "300s", ".").CombinedOutput()
 	if err != nil && strings.Contains(string(out), "build failed") {
 		t.Errorf("%s does not compile:\n%s", name, firstLines(out))
 		return false

@@ -55,6 +55,9 @@ func harakaFields(line []byte) (l harakaLine, ok bool) {
 				return l, false
 			}
 			at += open + 1
+			if at == len(head) || bytes.IndexByte([]byte("ACDEINPW"), head[at]) < 0 { // no level begins so
+				continue
+			}
 			if level, rest, found := strings.Cut(text(line[at:min(len(line), at+9)]), "]"); found && isOneOf(level, harakaLevels) && (rest == "" || rest[0] == ' ') {
 				return l, l.brackets(text(line[at+len(level)+1:]))
 			}

@@ -98,6 +98,7 @@ func newRoot(s *session) *cobra.Command {
 		newManaged(s),
 		newPolicy(s),
 		newSources(s),
+		newCauses(s),
 		newAudit(s),
 	)
 	if s.app != nil {

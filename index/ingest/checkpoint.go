@@ -1,11 +1,13 @@
 package ingest
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"mailwhy/logparse/tail"
 )
@@ -82,4 +84,47 @@ func setAside(dir string) (string, error) {
 		}
 		return aside, nil
 	}
+}
+
+// checkpointAt checkpoints before a chunk of a log is used, when it is time
+// and the follower's state says just this much of the log.
+func (p *Pump) checkpointAt(id string, offset int64) error {
+	if !p.saver.due(p.dirty) {
+		return nil
+	}
+	state := p.follower.State()
+	if state.Logs[id].Offset != offset {
+		return nil // a file that is read whole: the state names its start until its end
+	}
+	return p.checkpoint(state)
+}
+
+// checkpoint saves how far everything is, in the background.
+func (p *Pump) checkpoint(state tail.State) error {
+	n, c, err := p.capture(state)
+	if err != nil {
+		return err
+	}
+	p.saver.later(n, c, p.queue.after(), p.note)
+	return nil
+}
+
+// settle saves how far everything is and waits until it is on disk.
+func (p *Pump) settle(ctx context.Context) error {
+	p.refresh()
+	n, c, err := p.capture(p.follower.State())
+	if err != nil {
+		return err
+	}
+	return p.saver.save(ctx, n, c, p.queue.after())
+}
+
+func (p *Pump) capture(state tail.State) (int, checkpoint, error) {
+	started := time.Now()
+	snapshot, err := p.parser.Snapshot()
+	if err != nil {
+		return 0, checkpoint{}, fmt.Errorf("snapshot of open transactions: %w", err)
+	}
+	p.dirty = false
+	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Parser: snapshot}, nil
 }

@@ -1,6 +1,10 @@
 // Package ingest pumps logs into the index: tail, logparse, index, with
 // back-pressure and a checkpoint behind it. It is the index's only writer.
 //
+// One goroutine reads and parses, two write what it finds. Between them stands
+// a bounded queue: when it is full nothing more is read, and nothing is ever
+// dropped.
+//
 // The checkpoint holds the offset of every log and a snapshot of the parser's
 // open transactions. It is written only when the index has on disk what
 // precedes it, so a crash reads some lines again; ids are made from the lines,
@@ -12,6 +16,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,7 +28,8 @@ import (
 	"mailwhy/logparse/tail"
 )
 
-// Store is where messages go; *index.Index is one.
+// Store is where messages go; *index.Index is one. Put is called by several
+// goroutines, never for the same message at once.
 type Store interface {
 	Put(ctx context.Context, messages []mail.Message) error
 	Sync(ctx context.Context) error
@@ -57,23 +63,24 @@ type Status struct {
 	Cut          int64  // lines over 1 MiB
 }
 
-// mostPending is how many changed messages are put in one batch.
-const mostPending = 2000
-
 // Pump reads sources into an index.
 type Pump struct {
 	options  Options
 	follower *tail.Follower
 	parser   *logparse.Parser
 	streams  map[string]*logparse.Stream // by identity
-	pending  []mail.Message
-	written  time.Time // of the last checkpoint
-	dirty    bool      // something was read since
+	queue    *queue
+	saver    saver
+	broken   func(error) // told of a write that failed; nil = it is tried again
+	dirty    bool        // something was read since the last checkpoint
+	looked   time.Time   // when Status was last brought up to date
 
 	mu       sync.Mutex
 	status   map[string]Status // by path
 	problems []string
+	stuck    string               // why nothing is written; "" = all is well
 	read     map[string]time.Time // by path: when the newest line was read
+	backlog  backlog
 }
 
 // New prepares a pump and restores its checkpoint; nothing is read before Run
@@ -86,7 +93,7 @@ func New(o Options) (*Pump, error) {
 	if o.Every <= 0 {
 		o.Every = 3 * time.Second
 	}
-	p := &Pump{options: o, streams: map[string]*logparse.Stream{}, status: map[string]Status{}, read: map[string]time.Time{}}
+	p := &Pump{options: o, streams: map[string]*logparse.Stream{}, queue: newQueue(mostPending), status: map[string]Status{}, read: map[string]time.Time{}}
 	p.parser = logparse.NewParser(logparse.Options{All: o.KeepAll})
 	c, err := readCheckpoint(o.Data)
 	if err == nil && c != nil {
@@ -108,30 +115,72 @@ func New(o Options) (*Pump, error) {
 	return p, nil
 }
 
-// Problems lists, a sentence each, what was found wrong with the checkpoint.
-func (p *Pump) Problems() []string { return slices.Clone(p.problems) }
+// Problems lists, a sentence each, what was found wrong with the checkpoint
+// and what keeps the pump from writing now.
+func (p *Pump) Problems() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Clone(p.problems)
+	if p.stuck != "" {
+		all = append(all, p.stuck)
+	}
+	return all
+}
 
 // Run follows the sources until ctx ends, then checkpoints. A source that
-// fails is reported by Status and tried again.
+// fails is reported by Status and tried again, a write that fails by Problems.
 func (p *Pump) Run(ctx context.Context) error {
-	if err := p.follower.Run(ctx, (*sink)(p)); err != nil {
-		return err
-	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	return p.settle(ending)
+	return p.run(ctx, true, func(ctx context.Context) error { return p.follower.Run(ctx, (*sink)(p)) })
 }
 
 // Once reads what the sources hold now, half lines at their ends included,
-// checkpoints and returns.
+// checkpoints and returns. When ctx ends it, a later pump goes on from there.
 func (p *Pump) Once(ctx context.Context) error {
-	if err := p.follower.Look(ctx, (*sink)(p)); err != nil {
+	return p.run(ctx, false, func(ctx context.Context) error {
+		if err := p.follower.Look(ctx, (*sink)(p)); err != nil {
+			return err
+		}
+		return p.follower.Finish(ctx, (*sink)(p))
+	})
+}
+
+// ending is how long what was read is still written after the end was asked for.
+const ending = 5 * time.Second
+
+// run reads with writers beside it.
+func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context) error) error {
+	b, err := newBacklog(p.options.Sources, p.options.Now())
+	if err != nil {
 		return err
 	}
-	if err := p.follower.Finish(ctx, (*sink)(p)); err != nil {
-		return err
+	p.mu.Lock()
+	p.backlog = b
+	p.mu.Unlock()
+	reading, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	p.broken = fail
+	if patient {
+		p.broken = nil
 	}
-	return p.settle(ctx)
+	running.Go(func() { p.write(writing) })
+	p.saver.start(writing, p.options)
+	err = read(reading)
+	switch broken := context.Cause(reading); {
+	case ctx.Err() != nil:
+		last, cancel := context.WithTimeout(writing, ending)
+		err = errors.Join(err, p.settle(last))
+		cancel()
+	case broken != nil:
+		err = broken
+	case err == nil:
+		err = p.settle(reading)
+	}
+	stop()
+	running.Wait()
+	p.saver.wait()
+	return err
 }
 
 // Status returns the sources as they stand, by path.
@@ -152,9 +201,16 @@ func (p *Pump) Status() []Status {
 // sink is the pump as the follower sees it.
 type sink Pump
 
-// Chunk parses some bytes and puts what they tell once there is enough of it.
+// Chunk parses some bytes once there is room for what they tell. Before that,
+// everything is as the follower knows it, so that is when a checkpoint is due.
 func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data []byte, eof bool) (int, error) {
 	p := (*Pump)(s)
+	if err := p.queue.room(ctx); err != nil {
+		return 0, err
+	}
+	if err := p.checkpointAt(source.ID, offset); err != nil {
+		return 0, err
+	}
 	stream := p.streams[source.ID]
 	if stream == nil {
 		stream = p.parser.Open(logparse.Source{ID: source.ID, Name: source.Path, ModTime: source.ModTime, Location: p.options.Location})
@@ -165,89 +221,34 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 		p.dirty = true
 		p.mu.Lock()
 		p.read[source.Path] = p.options.Now()
+		p.backlog.fed += int64(used)
 		p.mu.Unlock()
 	}
-	p.parser.Drain(func(m mail.Message) { p.pending = append(p.pending, m) })
-	if len(p.pending) >= mostPending {
-		if err := p.put(ctx); err != nil {
-			return 0, err
-		}
+	p.parser.Drain(p.queue.add)
+	if time.Since(p.looked) > 100*time.Millisecond {
 		p.refresh()
 	}
 	return used, nil
 }
 
-// Idle puts the rest and checkpoints when it is time.
-func (s *sink) Idle(ctx context.Context) error {
+// Idle checkpoints when it is time.
+func (s *sink) Idle(context.Context) error {
 	p := (*Pump)(s)
-	if err := p.put(ctx); err != nil {
-		return err
-	}
 	p.refresh()
-	if p.dirty && p.options.Now().Sub(p.written) >= p.options.Every {
-		return p.checkpoint(ctx)
-	}
-	return nil
-}
-
-func (p *Pump) put(ctx context.Context) error {
-	if len(p.pending) == 0 {
+	if !p.saver.due(p.dirty) {
 		return nil
 	}
-	if err := p.options.Index.Put(ctx, newest(p.pending)); err != nil {
-		return fmt.Errorf("index messages: %w", err)
-	}
-	p.pending = p.pending[:0]
-	return nil
-}
-
-// newest keeps the last state of each message, so that a batch writes it once.
-func newest(messages []mail.Message) []mail.Message {
-	at := make(map[string]int, len(messages))
-	var kept []mail.Message
-	for _, m := range messages {
-		if i, seen := at[m.ID]; seen {
-			kept[i] = m
-			continue
-		}
-		at[m.ID] = len(kept)
-		kept = append(kept, m)
-	}
-	return kept
-}
-
-func (p *Pump) settle(ctx context.Context) error {
-	if err := p.put(ctx); err != nil {
-		return err
-	}
-	p.refresh()
-	if !p.dirty {
-		return nil
-	}
-	return p.checkpoint(ctx)
-}
-
-func (p *Pump) checkpoint(ctx context.Context) error {
-	if err := p.options.Index.Sync(ctx); err != nil {
-		return fmt.Errorf("sync index before the checkpoint: %w", err)
-	}
-	snapshot, err := p.parser.Snapshot()
-	if err != nil {
-		return fmt.Errorf("snapshot of open transactions: %w", err)
-	}
-	c := checkpoint{Tail: p.follower.State(), Parser: snapshot}
-	if err := writeCheckpoint(p.options.Data, c); err != nil {
-		return err
-	}
-	p.written, p.dirty = p.options.Now(), false
-	return nil
+	return p.checkpoint(p.follower.State())
 }
 
 // refresh copies what the follower and the streams know, for Status.
 func (p *Pump) refresh() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, f := range p.follower.Files() {
+	p.looked = time.Now()
+	files := p.follower.Files()
+	p.backlog.note(files)
+	for _, f := range files {
 		s := Status{Path: f.Path, Bytes: f.Offset, Behind: max(f.Size-f.Offset, 0), Rotated: f.Rotated, Problem: f.Problem, LastLine: p.read[f.Path]}
 		if stream := p.streams[f.ID]; stream != nil {
 			st := stream.Stats()

@@ -1,10 +1,12 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"time"
@@ -14,11 +16,24 @@ import (
 
 // checkpoint is how far the logs were used, and what is open between lines.
 type checkpoint struct {
-	Tail   tail.State `json:"tail"`
-	Parser []byte     `json:"parser"`
+	Tail   tail.State
+	Parser []byte // of Parser.Snapshot
 }
 
-const checkpointName = "checkpoint.json"
+// checkpointHead is the first line of the file; the parser's snapshot follows
+// it as it is, for it can be large.
+type checkpointHead struct {
+	Version int        `json:"version"`
+	Sum     uint32     `json:"sum"` // CRC-32C of the snapshot
+	Tail    tail.State `json:"tail"`
+}
+
+const (
+	checkpointName    = "checkpoint"
+	checkpointVersion = 1
+)
+
+func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
 // readCheckpoint returns nil when there is none.
 func readCheckpoint(dir string) (*checkpoint, error) {
@@ -29,17 +44,24 @@ func readCheckpoint(dir string) (*checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	var c checkpoint
-	if err := json.Unmarshal(data, &c); err != nil {
+	first, snapshot, _ := bytes.Cut(data, []byte("\n"))
+	var head checkpointHead
+	if err := json.Unmarshal(first, &head); err != nil {
 		return nil, fmt.Errorf("decode checkpoint: %w", err)
 	}
-	return &c, nil
+	if head.Version != checkpointVersion {
+		return nil, fmt.Errorf("the checkpoint has version %d, this program writes %d", head.Version, checkpointVersion)
+	}
+	if checksum(snapshot) != head.Sum {
+		return nil, errors.New("the checkpoint is damaged")
+	}
+	return &checkpoint{Tail: head.Tail, Parser: snapshot}, nil
 }
 
 // writeCheckpoint replaces the checkpoint at once: a crash leaves the old one
 // or the new one.
 func writeCheckpoint(dir string, c checkpoint) error {
-	data, err := json.Marshal(c)
+	head, err := json.Marshal(checkpointHead{Version: checkpointVersion, Sum: checksum(c.Parser), Tail: c.Tail})
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
 	}
@@ -48,7 +70,10 @@ func writeCheckpoint(dir string, c checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	_, err = f.Write(data)
+	_, err = f.Write(append(head, '\n'))
+	if err == nil {
+		_, err = f.Write(c.Parser)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

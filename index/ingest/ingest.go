@@ -45,6 +45,9 @@ type Options struct {
 	KeepAll   bool             // index plain deliveries too
 	Reconcile time.Duration    // how often files are looked at without an event; 0 = 2 s
 	Every     time.Duration    // between checkpoints; 0 = 3 s
+
+	again  time.Duration // between tries of a write that failed; 0 = 1 s
+	ending time.Duration // how long what was read is still written after the end was asked for; 0 = 5 s
 }
 
 // Status is the health of one source.
@@ -92,6 +95,12 @@ func New(o Options) (*Pump, error) {
 	}
 	if o.Every <= 0 {
 		o.Every = 3 * time.Second
+	}
+	if o.again <= 0 {
+		o.again = time.Second
+	}
+	if o.ending <= 0 {
+		o.ending = 5 * time.Second
 	}
 	p := &Pump{options: o, streams: map[string]*logparse.Stream{}, queue: newQueue(mostPending), status: map[string]Status{}, read: map[string]time.Time{}}
 	p.parser = logparse.NewParser(logparse.Options{All: o.KeepAll})
@@ -144,9 +153,6 @@ func (p *Pump) Once(ctx context.Context) error {
 	})
 }
 
-// ending is how long what was read is still written after the end was asked for.
-const ending = 5 * time.Second
-
 // run reads with writers beside it.
 func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context) error) error {
 	b, err := newBacklog(p.options.Sources, p.options.Now())
@@ -169,7 +175,7 @@ func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context)
 	err = read(reading)
 	switch broken := context.Cause(reading); {
 	case ctx.Err() != nil:
-		last, cancel := context.WithTimeout(writing, ending)
+		last, cancel := context.WithTimeout(writing, p.options.ending)
 		err = errors.Join(err, p.settle(last))
 		cancel()
 	case broken != nil:

@@ -15,7 +15,6 @@ const (
 	writers     = 2                     // as many as build batches side by side
 	mostPending = 2000                  // messages taken from the queue together
 	gather      = 30 * time.Millisecond // in which messages that arrive one by one become a batch
-	tryAgain    = time.Second           // after a write that failed
 )
 
 // batch is one writer's part of what was taken from the queue.
@@ -92,7 +91,7 @@ func (p *Pump) put(ctx context.Context, messages []mail.Message) bool {
 			return false
 		}
 		select {
-		case <-time.After(tryAgain):
+		case <-time.After(p.options.again):
 		case <-ctx.Done():
 			return false
 		}

@@ -42,3 +42,29 @@ func (s *Set) InGroup(name string, address mail.Path) bool {
 		return m == folded || domain != "" && m == domain
 	})
 }
+
+// Correspondents are the folded outside domains that the policies know as
+// welcome: those of permitted senders and of addresses our people write to.
+func (s *Set) Correspondents() []string {
+	s = s.orEmpty()
+	known := map[string]bool{}
+	for _, p := range s.file.policies[SectionPermittedSenders] {
+		switch p.From.Type {
+		case IndividualAddress:
+			known[mail.Path(p.From.Value).Domain()] = true
+		case EmailDomain:
+			known[p.From.folded().Value] = true
+		}
+	}
+	for _, a := range s.file.autoAllow {
+		known[mail.Path(a.external).Domain()] = true
+	}
+	var domains []string
+	for d := range known {
+		if d != "" && !s.file.internal[d] && !s.FreeMail(d) {
+			domains = append(domains, d)
+		}
+	}
+	slices.Sort(domains)
+	return domains
+}

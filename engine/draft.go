@@ -115,13 +115,7 @@ func needsOverride(set *Set, c Change, m *mail.Message) bool {
 		p := c.Policies[0]
 		p.Override, p.Since, p.Until = override, time.Time{}, time.Time{}
 		after := set.Apply(Change{Policies: []Policy{p}})
-		f := factsOf(m, at)
-		if f.lacks(factHeaderFrom) {
-			f.header = f.envelope
-		}
-		if f.lacks(factEnvelopeFrom) {
-			f.envelope = f.header
-		}
+		f := factsOf(m, at).plain()
 		d := after.run(&f, twist{}, nil)
 		return !(d.stage == StageBlockedSenders && d.policy != id)
 	}

@@ -55,11 +55,12 @@ func Load(name string, data []byte) (*Set, error) {
 
 // compile indexes what a file says.
 func compile(f *file) *Set {
-	s := &Set{version: f.loadedHash, file: f, tables: map[Section]*contestTable{}, managed: map[string]map[string]ManagedEntry{}, autoSent: map[[2]string]time.Time{}}
+	s := &Set{version: f.loadedHash, file: f, tables: map[Section]*contestTable{}, managed: map[string]map[string]ManagedEntry{}, autoSent: map[[2]string]time.Time{},
+		walks: &walkPool{}, outcomes: []mail.Outcome{mail.Accepted, mail.Rejected, mail.Deferred, mail.Held, mail.Bounced, mail.Discarded}}
 	s.book = newAddressBook(f)
 	addDefaultPolicies(f)
 	for section, policies := range f.policies {
-		s.tables[section] = newContestTable(policies, s.book, f.engine)
+		s.tables[section] = newContestTable(section, policies, s.book, &f.engine)
 	}
 	for _, e := range f.managed {
 		recipient := string(mail.Path(e.Recipient).Fold())
@@ -79,6 +80,8 @@ type loader struct {
 	file     *file
 	problems []Problem
 	ids      map[string]int // line of each policy id
+
+	externals int // external to external policies seen
 }
 
 func (l *loader) problem(n *yaml.Node, format string, args ...any) {

@@ -13,10 +13,10 @@ import (
 func newFile() *file {
 	return &file{
 		internal: map[string]bool{}, freeMail: map[string]bool{}, groups: map[string][]string{},
-		policies: map[Section][]Policy{}, spfDomains: map[string][]string{},
+		policies: map[Section][]Policy{},
 		known:    known{partial: map[string]bool{}},
 		defaults: defaults{externalToExternal: true, relay: true, blockedSenders: true, antiSpoofing: true},
-		engine:   Assumptions{Specificity: slices.Clone(defaultSpecificity), Location: time.UTC, Propagation: 5 * time.Minute},
+		engine:   Assumptions{Specificity: slices.Clone(defaultSpecificity), Order: defaultOrder(), Location: time.UTC, Propagation: 5 * time.Minute},
 	}
 }
 

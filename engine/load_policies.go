@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -57,7 +58,7 @@ func (l *loader) readPolicy(section Section, item *yaml.Node, f map[string]*yaml
 	if p.ID != "" {
 		what = "policy " + p.ID
 	}
-	p.Option = l.readOption(section, what, item, f)
+	p.Option = l.readOption(&p, what, item, f)
 	p.FromPart = FromPart(l.choice(f["from_part"], "from_part", string(EnvelopeFrom), string(HeaderFrom), string(BothFrom)))
 	p.From, p.To = l.readSpec(what, "from", item, f["from"]), l.readSpec(what, "to", item, f["to"])
 	p.Override = l.boolean(f["override"], "override", false)
@@ -83,8 +84,10 @@ func (l *loader) checkPolicy(what string, item *yaml.Node, f map[string]*yaml.No
 	if p.From.Type == HeaderDisplayName && p.FromPart == EnvelopeFrom {
 		l.problem(f["from"], "header_display_name of %s needs from_part: header_from", what)
 	}
-	if p.Section == SectionBlockedSenders && p.From.Type == ExternalAddresses && p.To.Type == ExternalAddresses && l.file.defaults.externalToExternal {
-		l.problem(item, "%s is a second external to external policy: the default one cannot be doubled, use the Relay group", what)
+	if p.Section == SectionBlockedSenders && p.From.Type == ExternalAddresses && p.To.Type == ExternalAddresses {
+		if l.externals++; l.externals > 1 || l.file.defaults.externalToExternal {
+			l.problem(item, "%s is a second external to external policy: one is allowed, and the default one counts; use the Relay group", what)
+		}
 	}
 }
 
@@ -94,46 +97,57 @@ func (l *loader) checkID(item, n *yaml.Node, id string) {
 		l.problem(orNode(n, item), "id is missing")
 	case taken:
 		l.problem(n, "id %s is already taken at line %d", quote(id), first)
-	case strings.HasPrefix(id, "default-") || strings.HasPrefix(id, "managed:"):
-		l.problem(n, "id %s is reserved: it begins with default- or managed:", quote(id))
+	case l.reservedID(id):
+		l.problem(n, "id %s is already taken: it is that of a default policy or of a managed_senders entry", quote(id))
 	default:
 		l.ids[id] = n.Line
 	}
 }
 
-func (l *loader) readOption(section Section, what string, item *yaml.Node, f map[string]*yaml.Node) string {
-	switch section {
+// reservedID reports whether verdicts name something else by an id.
+func (l *loader) reservedID(id string) bool {
+	switch id {
+	case DefaultExternalToExternal, DefaultRelay, DefaultRelaySenders, DefaultBlockedSenders:
+		return true
+	}
+	return strings.HasPrefix(id, DefaultAntiSpoofing+":") || strings.HasPrefix(id, "managed:")
+}
+
+// readOption reads what a section's policies have beside the common fields.
+func (l *loader) readOption(p *Policy, what string, item *yaml.Node, f map[string]*yaml.Node) string {
+	key := "option"
+	switch p.Section {
 	case SectionAntiSpoofingSPF:
-		l.file.spfDomains[l.text(f["id"], "id")] = l.domains(f["spf_domains"], "spf_domains")
+		p.SPFBypass.Domains = l.domains(f["spf_domains"], "spf_domains")
 		if len(l.sequence(f["spf_domains"], "spf_domains")) == 0 {
 			l.problem(orNode(f["spf_domains"], item), "spf_domains of %s is missing", what)
 		}
 		return OptionNoAction
 	case SectionDNSAuthentication:
-		for _, check := range []string{"spf", "dkim", "dmarc"} {
-			l.choice(f[check], check, "none", "ignore_permits", "reject", "honour")
+		check := func(name string) DNSAction {
+			return DNSAction(l.choice(f[name], name+" of "+what, string(DNSNone), string(DNSIgnorePermits), string(DNSReject), string(DNSHonour)))
 		}
+		p.DNS = DNSChecks{SPF: check("spf"), DKIM: check("dkim"), DMARC: check("dmarc")}
 		return OptionApply
-	}
-	key := "option"
-	if section == SectionContentExamination {
+	case SectionContentExamination:
 		key = "action"
-	}
-	if section == SectionReputation {
-		l.readHits(f["hits"], what)
+		p.Content = ContentRule{Pattern: l.text(f["pattern"], "pattern"), Part: l.text(f["part"], "part")}
+	case SectionReputation:
+		p.Reputation.Hits = l.readHits(f["hits"], what)
 	}
 	if f[key] == nil {
 		l.problem(item, "%s of %s is missing", key, what)
 		return ""
 	}
-	return l.choice(f[key], key+" of "+what, options[section][1:]...)
+	return l.choice(f[key], key+" of "+what, options[p.Section][1:]...)
 }
 
-func (l *loader) readHits(n *yaml.Node, what string) {
+func (l *loader) readHits(n *yaml.Node, what string) int {
 	hits := 1
-	if n != nil && (n.Decode(&hits) != nil || hits < 1) {
+	if n != nil && (n.Kind != yaml.ScalarNode || n.Tag != "!!int" || n.Decode(&hits) != nil || hits < 1) {
 		l.problem(n, "hits of %s must be a whole number from 1", what)
 	}
+	return hits
 }
 
 var specTakesValue = map[SpecType]bool{
@@ -219,11 +233,6 @@ func addDefaultPolicies(f *file) {
 	}
 }
 
-func sortedKeys(m map[string]bool) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
+func sortedKeys[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
 }

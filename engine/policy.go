@@ -76,14 +76,11 @@ type Policy struct {
 	SourceIPs     []netip.Prefix // nil = any client
 	Origin        string         // path:line, "default", or "exception N"
 	Changed       time.Time      // last change, for the propagation time; zero = long ago
-}
 
-// ManagedEntry is one line of a recipient's own list.
-type ManagedEntry struct {
-	Recipient string // address
-	Sender    string // address or domain
-	Action    string // "permit" or "block"
-	Origin    string
+	SPFBypass  SPFBypass      // of anti_spoofing_spf_bypass
+	DNS        DNSChecks      // of dns_authentication
+	Reputation ReputationRule // of reputation
+	Content    ContentRule    // of content_examination
 }
 
 // GroupEntry is one member of one group.

@@ -15,7 +15,10 @@ import (
 // reference evaluates a policy file the slow and obvious way: every policy in
 // turn, straight from the rules, every completion of what is missing by trying
 // all addresses anybody names.
-type reference struct{ f *file }
+type reference struct {
+	f            *file
+	envelopeOnly bool
+}
 
 type ending struct {
 	outcome mail.Outcome
@@ -72,7 +75,7 @@ func (r reference) rank(p Policy, g given, data, headerOnly bool) (best Rank, ok
 		found := false
 		for _, d := range [][2]Spec{{p.From, p.To}, {p.To, p.From}} {
 			if r.matches(d[0], a, g.name, header) && r.matches(d[1], g.recipient, "", false) {
-				if rank := rankOf(&p, d[0], d[1], r.f.engine); !found || slices.Compare(rank[:], best[:]) > 0 {
+				if rank := rankOf(&p, d[0], d[1], &r.f.engine); !found || slices.Compare(rank[:], best[:]) > 0 {
 					best, found = rank, true
 				}
 			}
@@ -103,7 +106,7 @@ func (r reference) winner(policies []Policy, g given, data, headerOnly bool, cau
 		if won != nil {
 			order = slices.Compare(rank[:], top[:])
 		}
-		if order > 0 || order == 0 && betterOfTied(&policies[i], won, cautious) {
+		if order > 0 || order == 0 && compareTied(&policies[i], won, cautious) < 0 {
 			won, top = &policies[i], rank
 		}
 	}
@@ -128,6 +131,9 @@ func (r reference) run(g given) ending {
 	toInternal := r.f.internal[g.recipient.Domain()]
 	outbound := g.ip != "" && len(r.f.outbound) > 0 && r.f.outbound[0].Contains(netip.MustParseAddr(g.ip))
 	for _, data := range []bool{false, true} {
+		if data && r.envelopeOnly {
+			break
+		}
 		sender := g.envelope
 		if data {
 			sender = g.header
@@ -185,10 +191,30 @@ func (r reference) verdict(m mail.Message, universe []mail.Path) (ending, Certai
 		for e := range seen {
 			return e, Certain
 		}
-	case m.EnvelopeFrom.Null() && m.HeaderFrom == "":
+	case m.EnvelopeFrom.Null() && m.HeaderFrom == "" && r.needsHeader(plain):
 		return ending{}, Undetermined
 	}
 	return r.run(plain), Likely
+}
+
+// needsHeader reports whether the plain reading comes to a policy or a list
+// that looks at the header from.
+func (r reference) needsHeader(g given) bool {
+	atRcpt := r
+	atRcpt.envelopeOnly = true
+	if atRcpt.run(g).outcome != mail.Accepted {
+		return false
+	}
+	toInternal := r.f.internal[g.recipient.Domain()]
+	for _, section := range []Section{SectionAntiSpoofing, SectionBlockedSenders} {
+		for _, p := range r.f.policies[section] {
+			forUs := r.matches(p.To, g.recipient, "", false) || p.Bidirectional && r.matches(p.From, g.recipient, "", false)
+			if p.FromPart != EnvelopeFrom && !p.Disabled && forUs && (section == SectionBlockedSenders || toInternal) {
+				return true
+			}
+		}
+	}
+	return slices.ContainsFunc(r.f.managed, func(e ManagedEntry) bool { return toInternal && e.Recipient == string(g.recipient.Fold()) })
 }
 
 var (
@@ -299,7 +325,7 @@ func TestCompiledEqualsReference(t *testing.T) {
 		set := compile(f)
 		for range 25 {
 			m := randomMessage(r)
-			want, certainty := (reference{f}).verdict(m, universe)
+			want, certainty := (reference{f: f}).verdict(m, universe)
 			got := Decide(set, &m, at)
 			e := ending{stage: got.Stage, policy: got.Policy}
 			if got.Outcome != nil {

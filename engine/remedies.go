@@ -1,7 +1,7 @@
 package engine
 
 import (
-	"fmt"
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -9,21 +9,61 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// Remedies replays the candidate changes at now, narrowest first, those that
-// work before those that do not. Nothing is proposed for a message no modelled
-// stage stops, nor ever a bypass for a virus or malicious content.
+// History is what an index knows of a message's sender. Its zero value is an
+// index that knows nothing.
+type History struct {
+	// Others are other messages of the sender that were refused of late.
+	Others []mail.Message
+	// Frequent are folded domains that write to us often: a domain that could be
+	// taken for one of them is a risk.
+	Frequent []string
+}
+
+// Remedies replays the candidate changes at now: those that work before those
+// that may and those that do not, the narrowest first. Nothing is proposed for
+// a message no modelled stage stops, nor ever a bypass for a virus or malicious
+// content.
 func Remedies(set *Set, m *mail.Message, now time.Time) []Remedy {
+	return RemediesAmong(set, m, now, History{})
+}
+
+// RemediesAmong is Remedies with each one replayed on the sender's other
+// messages too, and with the risks that they tell of.
+func RemediesAmong(set *Set, m *mail.Message, now time.Time, h History) []Remedy {
 	set = set.orEmpty()
 	remedies := []Remedy{}
 	before := Decide(set, m, now)
+	if set.unread {
+		before = reportedVerdict(m)
+	}
 	if before.Outcome == nil || *before.Outcome == mail.Accepted || malicious(m) {
 		return remedies
 	}
-	for _, c := range candidates(set, m, before) {
-		remedies = append(remedies, try(set, m, now, before, c))
+	stopped := stoppedOf(set, h.Others, now)
+	for _, a := range candidates(set, m, before) {
+		r := try(set, m, now, before, a)
+		if r.Works == nil || *r.Works {
+			r.Others = othersFreed(set.Apply(r.Change), stopped, len(h.Others), now)
+			r.Risks = risksOf(set, m, r, h)
+		}
+		remedies = append(remedies, r)
 	}
-	slices.SortStableFunc(remedies, func(a, b Remedy) int { return usefulness(a) - usefulness(b) })
+	slices.SortStableFunc(remedies, func(a, b Remedy) int {
+		return cmp.Or(cmp.Compare(usefulness(a), usefulness(b)), cmp.Compare(width(a, m), width(b, m)))
+	})
 	return remedies
+}
+
+// reportedVerdict takes the log's word where no policies are loaded. Whether a
+// remedy works cannot be said then, but what a person would try can.
+func reportedVerdict(m *mail.Message) Verdict {
+	rejected := mail.Rejected
+	for _, c := range claimsOf(m) {
+		if c.stage == StageBlockedSenders || c.stage == StageAntiSpoofing {
+			return Verdict{Outcome: &rejected, Stage: c.stage, Moment: c.moment}
+		}
+	}
+	return Verdict{}
 }
 
 func usefulness(r Remedy) int {
@@ -36,187 +76,164 @@ func usefulness(r Remedy) int {
 	return 2
 }
 
-// attempt is a candidate change before it is drafted.
-type attempt struct {
-	kind  Kind
-	scope string
-	group GroupEntry // of a group_remove
-	entry ManagedEntry
+// width orders remedies by how much they could let in: one pair of addresses
+// first, everything a group entry stands for last. An address made for one
+// message lets nothing in later, so it stands behind what would.
+func width(r Remedy, m *mail.Message) int {
+	scope, err := ParseScope(r.Scope)
+	if r.Kind == KindGroupRemove || err != nil {
+		if strings.Contains(r.Scope, "@") {
+			return 70
+		}
+		return 90
+	}
+	w := map[string]int{"recipient": 0, "all": 40}[scope.To]
+	if strings.HasPrefix(scope.To, "group:") {
+		w = 20
+	}
+	if scope.From == "domain" {
+		w += 50
+	}
+	if r.Kind == KindRelay {
+		w += 30 // whoever writes
+	}
+	switch scope.FromPart {
+	case HeaderFrom:
+		w += 2
+	case BothFrom:
+		w += 4
+	case EnvelopeFrom:
+		if scope.From == "sender" && m.EnvelopeFrom.Known() && oneOff(m.EnvelopeFrom) {
+			w += 60
+		}
+	}
+	if scope.IP {
+		w++
+	}
+	return w
 }
 
-// candidates lists what a helpdesk person would think of, narrowest first.
-func candidates(set *Set, m *mail.Message, v Verdict) []attempt {
-	f := factsOf(m, time.Time{})
-	senders := []string{""}
-	switch {
-	case v.Moment == MomentData && f.header.Known() && f.header.Fold() != f.envelope.Fold():
-		senders = []string{",header", ",both"}
-	case f.envelope.Null() || oneOff(f.envelope):
-		senders = []string{",header", ""}
-	}
-	var list []attempt
-	add := func(kind Kind, scopes ...string) {
-		for _, scope := range scopes {
-			list = append(list, attempt{kind: kind, scope: scope})
+// stoppedOf are the messages that a policy stops at now.
+func stoppedOf(set *Set, others []mail.Message, now time.Time) []mail.Message {
+	var stopped []mail.Message
+	for i := range others {
+		if stop, known := stops(set, &others[i], now); known && stop {
+			stopped = append(stopped, others[i])
 		}
 	}
-	groups := recipientGroups(set, f.recipient)
-	internalTo := set.Internal(f.recipient)
-	switch v.Stage {
-	case StageManagedSenders:
-		e := managedOf(v.Policy)
-		scope := "sender"
-		if !strings.Contains(e.Sender, "@") {
-			scope = "domain"
-		}
-		list = append(list, attempt{kind: KindManagedDelete, scope: scope + ">recipient", entry: e})
-		add(KindManagedPermit, "sender>recipient")
-		add(KindPermit, "sender>recipient")
-		add(KindBypass, "sender>recipient")
-	case StageBlockedSenders:
-		if !internalTo {
-			add(KindRelay, "sender>recipient")
-		}
-		for _, suffix := range senders {
-			add(KindBypass, "sender>recipient"+suffix)
-			if f.client.IsValid() && internalTo {
-				add(KindBypass, "sender>recipient"+suffix+",ip")
-			}
-			if !internalTo {
-				continue
-			}
-			for _, g := range groups {
-				add(KindBypass, "sender>group:"+g+suffix)
-			}
-			add(KindBypass, "sender>all"+suffix, "domain>recipient"+suffix)
-		}
-		if internalTo {
-			list = append(list, groupRemovals(set, m, v)...)
-			add(KindPermit, "sender>recipient")
-			add(KindManagedPermit, "sender>recipient")
-		}
-	case StageAntiSpoofing:
-		add(KindBypass, "sender>recipient")
-		add(KindPermit, "sender>recipient")
-	}
-	return list
+	return stopped
 }
 
-func managedOf(id string) ManagedEntry {
-	recipient, sender, _ := strings.Cut(strings.TrimPrefix(id, "managed:"), "/")
-	return ManagedEntry{Recipient: recipient, Sender: sender}
+// Others tells what a remedy does to the sender's other messages.
+type Others struct {
+	Examined int `json:"examined"` // messages of the sender that were looked at, this one not among them
+	Stopped  int `json:"stopped"`  // of which a policy stops now
+	Freed    int `json:"freed"`    // of which the remedy lets in
 }
 
-// recipientGroups are the groups a recipient is in, by name.
-func recipientGroups(set *Set, recipient mail.Path) []string {
-	var groups []string
-	for name := range set.file.groups {
-		if name == groupBlockedSenders || name == groupRelay {
-			continue
-		}
-		for _, member := range []string{string(recipient.Fold()), recipient.Domain()} {
-			for _, g := range set.book.groupsOf[member] {
-				if g.group == name && !slices.Contains(groups, name) {
-					groups = append(groups, name)
-				}
-			}
+func othersFreed(after *Set, stopped []mail.Message, examined int, now time.Time) *Others {
+	if examined == 0 {
+		return nil
+	}
+	o := Others{Examined: examined, Stopped: len(stopped)}
+	for i := range stopped {
+		if stop, known := stops(after, &stopped[i], now); known && !stop {
+			o.Freed++
 		}
 	}
-	slices.Sort(groups)
-	return groups
+	return &o
 }
 
-// groupRemovals takes the matching entry out of the group that blocks.
-func groupRemovals(set *Set, m *mail.Message, v Verdict) []attempt {
-	f := factsOf(m, time.Time{})
-	for _, p := range set.Policies() {
-		if p.ID != v.Policy || p.From.Type != ProfileGroup {
-			continue
-		}
-		for _, sender := range []mail.Path{f.envelope, f.header} {
-			if !sender.Known() || sender.Null() {
-				continue
-			}
-			for _, member := range []string{string(sender.Fold()), sender.Domain()} {
-				for _, g := range set.book.groupsOf[member] {
-					if g.group == p.From.Value {
-						return []attempt{{kind: KindGroupRemove, scope: member + " from group " + g.group, group: GroupEntry{Group: g.group, Member: member}}}
-					}
-				}
-			}
-		}
+// Try replays a message at now with a change somebody drafted, and says what it
+// does as Remedies would. scope is in the grammar of ParseScope.
+func Try(set *Set, m *mail.Message, now time.Time, c Change, scope string, h History) Remedy {
+	set = set.orEmpty()
+	before := Decide(set, m, now)
+	a := attempt{kind: c.Kind, scope: scope}
+	r := Remedy{Kind: c.Kind, Scope: scope, Change: settled(c)}
+	if before.Outcome != nil && *before.Outcome == mail.Accepted {
+		no := false
+		r.Works, r.VerdictAfter, r.Because = &no, &before, "no loaded policy stops this message now, so there is nothing for it to lift"
+	} else {
+		r = judge(set, m, now, before, a, r)
 	}
-	return nil
+	r.Others = othersFreed(set.Apply(r.Change), stoppedOf(set, h.Others, now), len(h.Others), now)
+	r.Risks = risksOf(set, m, r, h)
+	return r
+}
+
+// settled is a change as if it had long reached the gateway and never ended.
+func settled(c Change) Change {
+	c.Since, c.Until = time.Time{}, time.Time{}
+	c.Policies = slices.Clone(c.Policies)
+	for i := range c.Policies {
+		p := &c.Policies[i]
+		p.Since, p.Until, p.Changed = time.Time{}, time.Time{}, time.Time{}
+	}
+	return c
 }
 
 // try drafts one candidate and replays the message with it at now.
 func try(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt) Remedy {
 	r := Remedy{Kind: a.kind, Scope: a.scope}
-	no := false
+	var err error
 	switch a.kind {
 	case KindGroupRemove:
 		r.Change = Change{Kind: a.kind, GroupRemove: []GroupEntry{a.group}}
 	case KindManagedDelete:
 		r.Change = Change{Kind: a.kind, ManagedDelete: []ManagedEntry{a.entry}}
 	default:
-		scope, err := ParseScope(a.scope)
-		if err == nil {
+		var scope Scope
+		if scope, err = ParseScope(a.scope); err == nil {
 			r.Change, err = Draft(set, a.kind, scope, m, "candidate", "", now, time.Time{})
 		}
-		if err != nil {
-			r.Works, r.Because = &no, err.Error()
-			return r
-		}
-		r.Change.Since = time.Time{}
-		for i := range r.Change.Policies {
-			r.Change.Policies[i].Since = time.Time{} // tried as if it had long reached the gateway
-		}
 	}
-	after := Decide(set.Apply(r.Change), m, now)
+	if err != nil {
+		no := false
+		r.Works, r.Because = &no, err.Error()
+		return r
+	}
+	r.Change = settled(r.Change)
+	return judge(set, m, now, before, a, r)
+}
+
+// judge replays the message with a remedy's change and fills in what follows.
+func judge(set *Set, m *mail.Message, now time.Time, before Verdict, a attempt, r Remedy) Remedy {
+	set = set.Apply(r.Change)
+	after := Decide(set, m, now)
 	r.VerdictAfter = &after
 	switch {
+	case set.unread:
+		r.Because = "no policies are loaded: whether this helps cannot be said"
 	case after.Outcome == nil:
 		r.Because = "what the log lacks decides whether this helps: " + strings.Join(after.Missing, ", ")
 	case *after.Outcome == mail.Accepted:
 		yes := true
 		r.Works = &yes
 		r.Because = whyWorks(a, r.Change)
+		if restsOnContest(set, m, now) {
+			if after.Certainty == Certain {
+				after.Certainty = Likely
+			}
+			after.Assumes = append(slices.Clip(after.Assumes), "which policies take part in the contest at data")
+		}
 	case after.Certainty != Certain:
 		r.Because = whyUseless(a, before, after) + ", unless what the log lacks is otherwise: " + strings.Join(after.Missing, ", ")
 	default:
+		no := false
 		r.Works, r.Because = &no, whyUseless(a, before, after)
 	}
 	return r
 }
 
-func whyWorks(a attempt, c Change) string {
-	switch a.kind {
-	case KindGroupRemove:
-		return "frees everybody the entry stands for, not this sender alone"
-	case KindManagedDelete:
-		return "takes the entry off the recipient's own list"
-	case KindRelay:
-		return "this one recipient may be relayed to"
-	case KindBypass:
-		if len(c.Policies) == 1 && c.Policies[0].Override {
-			return "wins by Policy Override; by specificity alone it would lose"
-		}
-		return "wins by specificity"
-	}
-	return ""
-}
-
-func whyUseless(a attempt, before, after Verdict) string {
-	stage := map[Stage]string{StageBlockedSenders: "Blocked Senders", StageManagedSenders: "Managed Senders", StageAntiSpoofing: "Anti-Spoofing"}[after.Stage]
-	switch {
-	case a.kind == KindPermit && before.Stage == StageBlockedSenders:
-		return fmt.Sprintf("permit has no effect: Blocked Senders %s is decided first", before.Policy)
-	case a.kind == KindManagedPermit && before.Stage == StageBlockedSenders:
-		return fmt.Sprintf("the recipient's own permit has no effect: Blocked Senders %s is a policy and beats it", before.Policy)
-	case before.Stage == StageAntiSpoofing:
-		return "only an Anti-Spoofing policy lifts this: a bypass or permit of the sender is decided after it"
-	case after.Policy == before.Policy:
-		return fmt.Sprintf("%s %s still wins", stage, after.Policy)
-	}
-	return fmt.Sprintf("then %s %s stops it", stage, after.Policy)
+// restsOnContest reports whether a message that is let in would be stopped were
+// the other policies than assumed those that take part in the contest at data:
+// a remedy is sure only if both agree.
+func restsOnContest(set *Set, m *mail.Message, now time.Time) bool {
+	file := *set.file
+	file.engine.HeaderOnly = !file.engine.HeaderOnly
+	other := *set
+	other.file = &file
+	v := Decide(&other, m, now)
+	return v.Outcome == nil || *v.Outcome != mail.Accepted
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -12,9 +13,10 @@ import (
 )
 
 // Set is a compiled, immutable policy set; safe for use by many goroutines. The
-// zero Set is that of a policy file that says nothing.
+// zero Set stands for policies that nobody loaded: nothing is decided by it.
 type Set struct {
 	version string
+	unread  bool // made of the zero Set
 	file    *file
 	book    *addressBook
 	tables  map[Section]*contestTable
@@ -22,7 +24,12 @@ type Set struct {
 	managed  map[string]map[string]ManagedEntry // recipient, then sender, folded
 	autoSent map[[2]string]time.Time            // internal, external -> last sent
 
-	changes []Change // exceptions, oldest first
+	changes        []Change            // exceptions, oldest first
+	managedChanges map[string][]Change // those of a recipient's own list, by recipient
+	removals       bool                // some exception takes a member out of a group
+
+	walks    *walkPool
+	outcomes []mail.Outcome
 }
 
 // file is what the policy file says, before it is compiled.
@@ -32,7 +39,6 @@ type file struct {
 	freeMail   map[string]bool
 	groups     map[string][]string
 	policies   map[Section][]Policy
-	spfDomains map[string][]string // by policy id
 	managed    []ManagedEntry
 	autoAllow  []autoAllow
 	attributes []attribute
@@ -40,11 +46,6 @@ type file struct {
 	defaults   defaults
 	engine     Assumptions
 	loadedHash string
-}
-
-type autoAllow struct {
-	internal, external string
-	lastSent           time.Time
 }
 
 type attribute struct{ address, name, value string }
@@ -62,6 +63,7 @@ type defaults struct {
 // vendor does not document, each with a default.
 type Assumptions struct {
 	Specificity []SpecType // lowest to highest
+	Order       []Slot     // of the stages
 	ToFirst     bool       // compare: to_first
 	HeaderOnly  bool       // data_contest: header
 	Location    *time.Location
@@ -71,10 +73,19 @@ type Assumptions struct {
 // orEmpty makes the zero Set usable.
 func (s *Set) orEmpty() *Set {
 	if s.file == nil {
-		return compile(newFile())
+		empty := compile(newFile())
+		empty.unread = true
+		return empty
 	}
 	return s
 }
+
+// Loaded reports whether policies were ever read. Without any, no verdict is
+// known: it is undetermined and says that the policies are missing.
+func (s *Set) Loaded() bool { return s.file != nil && !s.unread }
+
+// missingPolicies stands in Verdict.Missing when no policies are loaded.
+const missingPolicies = "policies"
 
 // Version is a hash of the loaded policies and the changes applied to them.
 func (s *Set) Version() string { return s.version }
@@ -98,6 +109,11 @@ func (s *Set) AsOf() (at time.Time, partial []string) {
 	return s.file.known.asOf, partial
 }
 
+func (s *Set) completeness() Completeness {
+	at, partial := s.AsOf()
+	return Completeness{Partial: append([]string{}, partial...), AsOf: at}
+}
+
 // Apply returns the set with the changes of exceptions; s stays as it is.
 func (s *Set) Apply(changes ...Change) *Set {
 	if len(changes) == 0 {
@@ -107,21 +123,24 @@ func (s *Set) Apply(changes ...Change) *Set {
 	applied := *s
 	applied.changes = append(slices.Clip(s.changes), changes...)
 	added := map[Section][]Policy{}
-	for _, c := range changes {
+	for _, c := range applied.changes {
 		for _, p := range c.Policies {
 			added[p.Section] = append(added[p.Section], p)
 		}
 	}
-	applied.tables = map[Section]*contestTable{}
-	for section, table := range s.tables {
-		applied.tables[section] = table
-	}
+	applied.book = s.fileBook().over()
+	applied.tables = maps.Clone(s.tables)
 	for section, policies := range added {
-		base := applied.tables[section]
+		base := s.tables[section]
 		if base == nil {
-			base = newContestTable(nil, s.book, s.file.engine)
+			base = newContestTable(section, nil, applied.book, &s.file.engine)
 		}
-		applied.tables[section] = base.with(policies, s.file.engine)
+		applied.tables[section] = base.with(policies, applied.book, &s.file.engine)
+	}
+	applied.managedChanges = maps.Clone(s.managedChanges)
+	for _, c := range changes {
+		applied.noteManaged(c)
+		applied.removals = applied.removals || len(c.GroupRemove) > 0
 	}
 	sum := sha256.New()
 	fmt.Fprintln(sum, s.version)
@@ -130,6 +149,32 @@ func (s *Set) Apply(changes ...Change) *Set {
 	}
 	applied.version = hex.EncodeToString(sum.Sum(nil))[:16]
 	return &applied
+}
+
+// fileBook is the address book of the policy file, without exceptions.
+func (s *Set) fileBook() *addressBook {
+	if s.book.below != nil {
+		return s.book.below
+	}
+	return s.book
+}
+
+// noteManaged files a change under each recipient whose list it touches.
+func (s *Set) noteManaged(c Change) {
+	if len(c.ManagedPut)+len(c.ManagedDelete) == 0 {
+		return
+	}
+	if s.managedChanges == nil {
+		s.managedChanges = map[string][]Change{}
+	}
+	seen := map[string]bool{}
+	for _, e := range slices.Concat(c.ManagedPut, c.ManagedDelete) {
+		recipient := string(mail.Path(e.Recipient).Fold())
+		if !seen[recipient] {
+			seen[recipient] = true
+			s.managedChanges[recipient] = append(slices.Clip(s.managedChanges[recipient]), c)
+		}
+	}
 }
 
 // Policies lists every policy, in force or not, defaults and exceptions too,
@@ -183,7 +228,7 @@ func (s *Set) Managed(at time.Time) []ManagedEntry {
 // managedEntry finds the entry of one recipient for one address or domain.
 func (s *Set) managedEntry(recipient, sender string, at time.Time) (ManagedEntry, bool) {
 	entry, ok := s.managed[recipient][sender]
-	for _, c := range s.changes {
+	for _, c := range s.managedChanges[recipient] {
 		if !inForce(c.Since, c.Until, at) {
 			continue
 		}

@@ -18,6 +18,16 @@ type Trace struct {
 	VerdictNow    *Verdict  `json:"verdict_now,omitempty"` // set when as_of is not now
 	Agreement     Agreement `json:"agreement"`
 	Remedies      []Remedy  `json:"remedies"`
+
+	PolicySet Completeness `json:"policy_set"`
+}
+
+// Completeness says how much of the gateway's policies the set knows and how
+// old that is.
+type Completeness struct {
+	Partial []string  `json:"partial"`        // sections known in part only, sorted
+	AsOf    time.Time `json:"as_of,omitzero"` // when they were read from the gateway; zero = not said
+	Age     string    `json:"age,omitempty"`  // from then until now, as "6h0m0s"; "" = not said
 }
 
 // Stage names one contest or check, in the order of Stages.
@@ -159,6 +169,8 @@ type Remedy struct {
 	VerdictAfter *Verdict      `json:"verdict_after,omitempty"`
 	Because      string        `json:"because,omitempty"`
 	Impact       *ImpactReport `json:"impact,omitempty"`
+	Others       *Others       `json:"others,omitempty"` // nil = no other message of the sender is known
+	Risks        []string      `json:"risks,omitempty"`  // a sentence each, the gravest first
 
 	Change Change `json:"-"` // what Works was replayed with
 }

@@ -11,6 +11,12 @@ import (
 // replayed at now. A zero at means the message's own time, or now where it has
 // none.
 func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
+	return WhyAmong(set, m, at, now, History{})
+}
+
+// WhyAmong is Why with remedies that are held against the sender's other
+// messages too.
+func WhyAmong(set *Set, m *mail.Message, at, now time.Time, h History) Trace {
 	if at.IsZero() {
 		at = m.Time
 	}
@@ -18,11 +24,14 @@ func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
 		at = now
 	}
 	t := Replay(set, m, at)
+	if as := t.PolicySet.AsOf; !as.IsZero() && !now.Before(as) {
+		t.PolicySet.Age = now.Sub(as).String()
+	}
 	t.Agreement = Agree(set, m, at, now, t.Verdict)
 	if !at.Equal(now) {
 		v := Replay(set, m, now).Verdict
 		t.VerdictNow = &v
 	}
-	t.Remedies = Remedies(set, m, now)
+	t.Remedies = RemediesAmong(set, m, now, h)
 	return t
 }

@@ -6,10 +6,10 @@ import (
 	"testing"
 )
 
-// breakShard damages the file that tells bleve what a shard is.
+// breakShard damages the file that tells bleve what the shard's live layer is.
 func breakShard(t *testing.T, dir, name string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(dir, name, "index_meta.json"), []byte("{torn"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, name, layerName(1, liveSuffix), "index_meta.json"), []byte("{torn"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

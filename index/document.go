@@ -26,19 +26,25 @@ const (
 	fieldRule      = "rule"
 	fieldGateway   = "gw"
 	fieldIP        = "ip"
-	fieldHour      = "hour" // of the id's time, "09": a broad answer is walked hour by hour
-	fieldMessage   = "m"    // the message as JSON; stored, not searched
+	fieldCause     = "cause" // what Causes groups by
+	fieldClock     = "t"     // hour, minute and second of the id's time: a broad answer is walked by them
+	fieldMessage   = "m"     // the message as JSON; stored, not searched
 )
 
 // fragmentFields are those a bare word looks into.
 var fragmentFields = []string{fieldSender, fieldRecipient, fieldHost, fieldSubject, fieldReason}
 
 // termFields are those a query looks into.
-var termFields = append([]string{fieldID, fieldOutcome, fieldHour, fieldCode, fieldRule, fieldGateway, fieldIP}, fragmentFields...)
+var termFields = append([]string{fieldID, fieldOutcome, fieldClock, fieldCode, fieldRule, fieldGateway, fieldIP, fieldCause}, fragmentFields...)
 
-// hasDocValues tells the fields whose values a broad fragment is held against.
+// hasDocValues tells the fields whose values a broad fragment is held against
+// and facets are counted by.
 func hasDocValues(field string) bool {
-	return field == fieldID || field == fieldRule || slices.Contains(fragmentFields, field)
+	switch field {
+	case fieldID, fieldRule, fieldOutcome, fieldCause:
+		return true
+	}
+	return slices.Contains(fragmentFields, field)
 }
 
 func newMapping() mapping.IndexMapping {
@@ -64,10 +70,6 @@ func newDocument(m *mail.Message, fields map[string][]string) (*bleveDocument.Do
 	if err != nil {
 		return nil, fmt.Errorf("encode message %s: %w", m.ID, err)
 	}
-	at, err := timeOf(m.ID)
-	if err != nil {
-		return nil, err
-	}
 	d := bleveDocument.NewDocument(m.ID)
 	term := func(field, text string) {
 		options := bleveindex.IndexField | bleveindex.SkipFreqNorm
@@ -81,8 +83,6 @@ func newDocument(m *mail.Message, fields map[string][]string) (*bleveDocument.Do
 			term(field, text)
 		}
 	}
-	term(fieldOutcome, string(m.Outcome))
-	term(fieldHour, at.Format(hourForm))
 	d.AddField(bleveDocument.NewTextFieldWithIndexingOptions(fieldMessage, nil, data, bleveindex.StoreField))
 	return d, nil
 }

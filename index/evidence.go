@@ -100,9 +100,6 @@ func (x *Index) Evidence(ctx context.Context, rows []mail.Message) error {
 		for ; end < len(rows) && strings.HasPrefix(dayOrNone(rows[end].ID), day); end++ {
 		}
 		for _, s := range x.partsOf(day) {
-			if x.open(s) != nil {
-				continue
-			}
 			if err := s.fill(rows[at:end]); err != nil {
 				return fmt.Errorf("read lines of shard %s: %w", s.name, err)
 			}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,8 @@ func fieldsOf(m *mail.Message) map[string][]string {
 		add(fieldCode, strconv.Itoa(m.Reply.Code))
 	}
 	add(fieldCode, m.Reply.Enhanced)
+	add(fieldOutcome, string(m.Outcome))
+	fields[fieldCause] = []string{causeOf(m)}
 	return fields
 }
 
@@ -71,4 +74,24 @@ func token(text string) string {
 		return ""
 	}
 	return inner
+}
+
+// causeSeparator stands between the parts of a cause; no log line has it.
+const causeSeparator = "\x1f"
+
+// causeOf is what Causes groups by: what the log names as the rule, the
+// domain of the sender, the template of the reason.
+func causeOf(m *mail.Message) string {
+	rule := cmp.Or(m.Reported.Rule, m.Reported.Type)
+	domain := cmp.Or(m.EnvelopeFrom.Domain(), m.HeaderFrom.Domain())
+	reason := template(cmp.Or(m.Reply.Text, m.Reported.Detail, m.Reported.Type))
+	parts := []string{rule, domain, reason}
+	for i, part := range parts {
+		part = strings.ReplaceAll(part, causeSeparator, " ")
+		if len(part) > longestTerm/len(parts) {
+			part = strings.ToValidUTF8(part[:longestTerm/len(parts)], "")
+		}
+		parts[i] = part
+	}
+	return strings.Join(parts, causeSeparator)
 }

@@ -2,10 +2,15 @@ package index
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -76,46 +81,159 @@ func randomMessage(r *rand.Rand) mail.Message {
 var modelQueries = []string{"", "since:all", "acme", "since:all acme", "from:user1@", "from:user1 -is:rejected since:all", "is:deferred code:451", "blocked since:3d",
 	"since:all qid:q7", "from:<> since:all", "zzz since:all", "until:2026-11-20 since:all", "reason:again to:bob3", "since:2026-11-21", "u", "q7 since:all"}
 
-// TestPagesEqualTheModel puts, replaces, reopens and searches at random.
+// TestPagesEqualTheModel puts, replaces, seals, crashes, reopens and searches
+// at random.
 func TestPagesEqualTheModel(t *testing.T) {
-	ctx := context.Background()
-	r := rand.New(rand.NewPCG(1, 2))
-	dir := t.TempDir()
-	x, err := Open(dir, Options{ShardDocs: 40})
-	if err != nil {
-		t.Fatal(err)
+	for seed := range uint64(3) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			runModel(t, rand.New(rand.NewPCG(1, seed)), Options{ShardDocs: 40}, 8)
+		})
 	}
-	defer func() { x.Close() }()
-	all := model{}
-	for round := range 12 {
-		var batch []mail.Message
-		for range 30 {
-			m := randomMessage(r)
-			if len(all) > 0 && r.IntN(4) == 0 { // a later attempt of a message seen before
-				for id, old := range all {
-					old.ID, old.Outcome, old.Attempts = id, mail.Delivered, old.Attempts+1
-					m = old
-					break
-				}
-			}
-			all[m.ID] = m
-			batch = append(batch, m)
-		}
-		if err := x.Put(ctx, batch); err != nil {
+	t.Run("two open shards", func(t *testing.T) {
+		t.Parallel()
+		runModel(t, rand.New(rand.NewPCG(2, 1)), Options{ShardDocs: 40, OpenShards: 2}, 3)
+	})
+}
+
+func runModel(t *testing.T, r *rand.Rand, o Options, rounds int) {
+	ctx := context.Background()
+	dir := t.TempDir()
+	open := func() *Index {
+		x, err := Open(dir, o)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if round%4 == 3 {
+		return x
+	}
+	x := open()
+	defer func() { x.Close() }()
+	all := model{}
+	for range rounds {
+		if err := x.Put(ctx, all.next(r)); err != nil {
+			t.Fatal(err)
+		}
+		switch r.IntN(4) {
+		case 0:
+			if err := x.Seal(ctx); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			crashWhileSealing(t, x, r)
+			fallthrough
+		case 2:
 			if err := x.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if x, err = Open(dir, Options{ShardDocs: 40}); err != nil {
-				t.Fatal(err)
-			}
+			x = open()
 		}
 		for _, line := range modelQueries {
 			checkAgainstModel(t, x, all, line)
 		}
 	}
+	if problems := x.Problems(); len(problems) > 0 {
+		t.Errorf("problems: %q", problems)
+	}
+}
+
+// next makes messages, one in four a later attempt of a message seen before.
+func (m model) next(r *rand.Rand) []mail.Message {
+	var batch []mail.Message
+	for range 30 {
+		message := randomMessage(r)
+		if len(m) > 0 && r.IntN(4) == 0 {
+			id := slices.Sorted(maps.Keys(m))[r.IntN(len(m))]
+			message = m[id]
+			message.Outcome, message.Attempts = mail.Delivered, message.Attempts+1
+		}
+		m[message.ID] = message
+		batch = append(batch, message)
+	}
+	return batch
+}
+
+// crashWhileSealing leaves shards as a crash does: before a sealed layer has
+// its name, and after that, when the layers it stands for are still there.
+func crashWhileSealing(t *testing.T, x *Index, r *rand.Rand) {
+	t.Helper()
+	for _, s := range x.newestFirst(Query{}) {
+		layers, release, err := s.use()
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := layers[len(layers)-1]
+		name := filepath.Join(s.dir, layerName(last.generation, sealedSuffix))
+		switch {
+		case r.IntN(2) == 0:
+			err = os.WriteFile(name+".new", []byte("half of a file"), 0o600)
+		case strings.HasSuffix(last.path, liveSuffix):
+			err = writeSealed(context.Background(), name, layers, nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		release()
+	}
+}
+
+// TestSearchWhileSealing searches, seals, closes shards and writes at once:
+// no answer lacks a message, and none is out of order.
+func TestSearchWhileSealing(t *testing.T) {
+	ctx := context.Background()
+	x, err := Open(t.TempDir(), Options{ShardDocs: 60, OpenShards: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	r := rand.New(rand.NewPCG(5, 5))
+	all := model{}
+	if err := x.Put(ctx, all.next(r)); err != nil {
+		t.Fatal(err)
+	}
+	q, err := ParseQuery("since:all user", noon, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := slices.Sorted(maps.Keys(all))
+	known = slices.DeleteFunc(known, func(id string) bool { return all[id].EnvelopeFrom == mail.NullPath })
+	done := make(chan struct{})
+	var searching sync.WaitGroup
+	for range 4 {
+		searching.Go(func() {
+			for stopped := false; !stopped; {
+				select {
+				case <-done:
+					stopped = true
+				default:
+				}
+				var ids []string
+				for m, err := range x.Messages(ctx, q) {
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					ids = append(ids, m.ID)
+				}
+				slices.Reverse(ids)
+				if !slices.IsSorted(ids) {
+					t.Errorf("out of order: %v", ids)
+				}
+				for _, id := range known {
+					if _, found := slices.BinarySearch(ids, id); !found {
+						t.Errorf("%s is missing among %d", id, len(ids))
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 3 {
+		if err := errors.Join(x.Put(ctx, all.next(r)), x.Seal(ctx)); err != nil {
+			t.Error(err)
+		}
+	}
+	close(done)
+	searching.Wait()
 }
 
 func checkAgainstModel(t *testing.T, x *Index, all model, line string) {

@@ -31,7 +31,7 @@ func runtimeOptions() map[string]any {
 	}
 }
 
-// unwritten are the batches of a shard that are not on disk yet.
+// unwritten are the batches of a live layer that are not on disk yet.
 type unwritten struct {
 	mu      sync.Mutex
 	batches map[chan struct{}]struct{}
@@ -49,9 +49,21 @@ func (u *unwritten) add() (written func()) {
 	return sync.OnceFunc(func() {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		delete(u.batches, done)
-		close(done)
+		if _, waited := u.batches[done]; waited {
+			delete(u.batches, done)
+			close(done)
+		}
 	})
+}
+
+// forget gives up the batches: what they hold is on disk elsewhere.
+func (u *unwritten) forget() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for done := range u.batches {
+		close(done)
+	}
+	u.batches = nil
 }
 
 // wait returns when every batch added before is on disk.
@@ -84,24 +96,30 @@ func (x *Index) Sync(ctx context.Context) error {
 }
 
 func (s *shard) sync(ctx context.Context) error {
-	if err := s.unwritten.wait(ctx); err != nil {
-		return err
-	}
 	s.mu.Lock()
-	store := s.raw
+	layers, store := s.layers, s.raw
 	s.mu.Unlock()
+	for _, h := range layers {
+		l, ok := h.layer.(*live)
+		if !ok {
+			continue
+		}
+		if err := l.unwritten.wait(ctx); err != nil {
+			return err
+		}
+	}
 	if store == nil {
 		return nil
 	}
 	return store.Sync()
 }
 
-// makeShard makes an empty shard, unless there is one: whole, or not at all.
-func makeShard(dir string) error {
+// makeLive makes an empty live layer, unless there is one: whole, or not at all.
+func makeLive(dir string) error {
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	making := dir + ".new" // no name of a shard
+	making := dir + ".new" // no name of a layer
 	if err := os.RemoveAll(making); err != nil {
 		return err
 	}

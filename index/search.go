@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -15,8 +14,8 @@ import (
 	bleveindex "github.com/blevesearch/bleve_index_api"
 )
 
-// values are the distinct values of one field of a shard: a fragment is looked
-// for in them, and the ones that hold it become terms.
+// values are the distinct values of one field of a live layer: a fragment is
+// looked for in them, and the ones that hold it become terms.
 type values struct {
 	known map[string]bool
 	list  []string
@@ -31,9 +30,9 @@ func (v *values) add(texts ...string) {
 	}
 }
 
-func (v *values) containing(fragment string) []string {
+func containing(list []string, fragment string) []string {
 	var found []string
-	for _, text := range v.list {
+	for _, text := range list {
 		if strings.Contains(text, fragment) {
 			found = append(found, text)
 		}
@@ -42,18 +41,24 @@ func (v *values) containing(fragment string) []string {
 }
 
 // valuesOf reads the distinct values of a field on first use.
-func (s *shard) valuesOf(field string) (*values, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if v := s.values[field]; v != nil {
+func (l *live) valuesOf(field string) (*values, error) {
+	l.mu.RLock()
+	v := l.values[field]
+	l.mu.RUnlock()
+	if v != nil {
 		return v, nil
 	}
-	dict, err := s.bleve.FieldDict(field)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if v := l.values[field]; v != nil {
+		return v, nil
+	}
+	dict, err := l.bleve.FieldDict(field)
 	if err != nil {
 		return nil, fmt.Errorf("read values of %s: %w", field, err)
 	}
 	defer dict.Close()
-	v := &values{known: map[string]bool{}}
+	v = &values{known: map[string]bool{}}
 	for {
 		entry, err := dict.Next()
 		if err != nil {
@@ -64,34 +69,29 @@ func (s *shard) valuesOf(field string) (*values, error) {
 		}
 		v.add(entry.Term)
 	}
-	s.values[field] = v
+	l.values[field] = v
 	return v, nil
 }
 
-func (s *shard) termsContaining(field, fragment string) ([]string, error) {
-	v, err := s.valuesOf(field)
+func (l *live) termsContaining(field, fragment string) ([]string, error) {
+	v, err := l.valuesOf(field)
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return v.containing(fragment), nil
+	l.mu.RLock()
+	list := v.list // grows behind its end only
+	l.mu.RUnlock()
+	return containing(list, fragment), nil
 }
 
 // mostTerms is how many distinct values a fragment may expand to in a page's
 // query; past it the documents' own values are looked at, of which most will match.
-const mostTerms = 1000
+const mostTerms = 256
 
-// expand turns a query line into one bleve query for this shard; nil when
-// nothing here can match.
-func (s *shard) expand(ctx context.Context, q Query) (query.Query, error) {
-	expanded, _, err := s.expandUpTo(ctx, q, math.MaxInt)
-	return expanded, err
-}
-
-// expandUpTo leaves out the terms that expand to more than most values; they
-// are returned, and a match must be held against them.
-func (s *shard) expandUpTo(ctx context.Context, q Query, most int) (query.Query, []Term, error) {
+// expand turns a query line into one bleve query for this layer; nil when
+// nothing here can match. It leaves out the terms that expand to more than
+// mostTerms values; they are returned, and a match must be held against them.
+func (l *live) expand(ctx context.Context, q Query) (query.Query, []Term, error) {
 	must := []query.Query{}
 	not := []query.Query{}
 	var leftOut []Term
@@ -99,12 +99,12 @@ func (s *shard) expandUpTo(ctx context.Context, q Query, most int) (query.Query,
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		alternatives, size, err := s.alternatives(t)
+		alternatives, size, err := l.alternatives(t)
 		if err != nil {
 			return nil, nil, err
 		}
 		switch {
-		case size > most:
+		case size > mostTerms:
 			leftOut = append(leftOut, t)
 		case t.Not:
 			not = append(not, alternatives...)
@@ -188,7 +188,7 @@ func (t Term) in(fields map[string][]string) bool {
 
 // alternatives lists the queries of which one must match for a term to match,
 // and how many values they name together.
-func (s *shard) alternatives(t Term) (_ []query.Query, size int, _ error) {
+func (l *live) alternatives(t Term) (_ []query.Query, size int, _ error) {
 	var list []query.Query
 	exact := func(field string) {
 		q := bleve.NewTermQuery(t.Value)
@@ -206,7 +206,7 @@ func (s *shard) alternatives(t Term) (_ []query.Query, size int, _ error) {
 		exact(fieldID)
 	}
 	for _, field := range fields {
-		terms, err := s.termsContaining(field, t.Value)
+		terms, err := l.termsContaining(field, t.Value)
 		if err != nil {
 			return nil, 0, err
 		}

@@ -2,35 +2,46 @@ package index
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/blevesearch/bleve/v2"
-	_ "github.com/blevesearch/bleve/v2/analysis/analyzer/keyword" // bleve panics on open without it
-	"github.com/blevesearch/bleve/v2/search"
-	"github.com/blevesearch/bleve/v2/search/query"
-
 	"mailwhy/engine/mail"
 	"mailwhy/index/raw"
 )
 
-// shard is one day's messages, or a part of a busy day's.
+// shard is one day's messages, or a part of a busy day's: a folder with its
+// layers and its lines.
 type shard struct {
 	name string // 2026-11-23.000
 	dir  string
 
 	mu     sync.Mutex
-	bleve  bleve.Index
-	values map[string]*values // distinct values by field, read on first use
-	raw    *raw.Store         // opened on first use
-	sample []byte             // for the dictionary of a new raw store
+	layers []*held // oldest first, replaced as a whole; nil = closed
+	users  int     // of the layers, all together
+	used   uint64  // when it was used last, by the index's count of uses
+	gone   bool    // to be closed and removed after the last use
+	shut   bool    // closed with the index
+	free   sync.Cond
+	fresh  bool // the newest layer takes messages
+	put    time.Time
+	raw    *raw.Store // opened on first use
+	sample []byte     // for the dictionary of a new raw store
+}
 
-	unwritten unwritten
+// errClosed is the error of what is asked of a closed index.
+var errClosed = errors.New("the index is closed")
+
+func newShard(dir, name string) *shard {
+	s := &shard{name: name, dir: filepath.Join(dir, name)}
+	s.free.L = &s.mu
+	return s
 }
 
 func shardName(name string) bool {
@@ -62,267 +73,295 @@ func dayOf(id string) (string, error) {
 	return at.Format(time.DateOnly), err
 }
 
-// boltTimeout bounds the wait for another process that has the shard open.
-const boltTimeout = "2s"
-
+// open opens the shard's layers, and makes its folder when there is none.
 func (s *shard) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.bleve != nil {
+	return s.openLocked()
+}
+
+func (s *shard) openLocked() error {
+	if s.gone {
+		return ErrNotFound
+	}
+	if s.shut {
+		return errClosed
+	}
+	if s.layers != nil {
 		return nil
 	}
-	if err := makeShard(s.dir); err != nil {
-		return err
-	}
-	var err error
-	s.bleve, err = bleve.OpenUsing(s.dir, runtimeOptions())
-	s.values = map[string]*values{}
-	return err
-}
-
-func (s *shard) close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	err := s.closeLines()
-	if s.bleve == nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), closeWait)
-	defer cancel()
-	err = errors.Join(err, s.unwritten.wait(ctx), s.bleve.Close())
-	s.bleve = nil
-	return err
-}
-
-func (s *shard) put(messages []mail.Message) error {
-	if err := s.putLines(messages); err != nil {
-		return err
-	}
-	batch := s.bleve.NewBatch()
-	fields := make([]map[string][]string, len(messages))
-	for i := range messages {
-		fields[i] = fieldsOf(&messages[i])
-		d, err := newDocument(&messages[i], fields[i])
+	if err := os.Mkdir(s.dir, 0o700); err == nil {
+		err = syncFolder(filepath.Dir(s.dir))
 		if err != nil {
 			return err
 		}
-		if err := batch.IndexAdvanced(d); err != nil {
-			return fmt.Errorf("add message %s: %w", messages[i].ID, err)
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	layers, err := openLayers(s.dir)
+	if err != nil {
+		return err
+	}
+	if layers == nil {
+		layers = []*held{}
+	}
+	s.layers = layers
+	s.fresh = len(layers) > 0 && strings.HasSuffix(layers[len(layers)-1].path, liveSuffix)
+	return nil
+}
+
+// use gives the layers as they stand, oldest first; they stay open until
+// release is called.
+func (s *shard) use() (layers []*held, release func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.openLocked(); err != nil {
+		return nil, nil, err
+	}
+	layers = s.layers
+	for _, h := range layers {
+		h.users++
+	}
+	s.users++
+	return layers, sync.OnceFunc(func() { s.release(layers) }), nil
+}
+
+func (s *shard) release(layers []*held) {
+	s.mu.Lock()
+	s.users--
+	var over []*held
+	for _, h := range layers {
+		if h.users--; h.users == 0 && h.over {
+			over = append(over, h)
 		}
 	}
-	written := s.unwritten.add()
-	batch.SetPersistedCallback(func(error) { written() }) // called when it was written; a failed try is repeated
-	if err := s.bleve.Batch(batch); err != nil {
-		written()
+	gone := s.gone && s.users == 0
+	s.free.Broadcast()
+	s.mu.Unlock()
+	for _, h := range over {
+		h.remove()
+	}
+	if gone {
+		_ = s.remove() // what is left is removed at the next start
+	}
+}
+
+// remove closes a layer that nothing uses and deletes it. What cannot be
+// deleted is left to layersIn.
+func (h *held) remove() { _ = errors.Join(h.close(), os.RemoveAll(h.path)) }
+
+// idle reports whether the shard is open and not in use.
+func (s *shard) idle() (used uint64, live, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used, s.fresh, s.layers != nil && s.users == 0
+}
+
+// close waits for the last use, closes everything and lets nothing be opened
+// again.
+func (s *shard) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shut = true
+	for s.users > 0 {
+		s.free.Wait()
+	}
+	return s.closeLocked()
+}
+
+// closeIdle closes the shard if nothing uses it; it opens again on demand.
+func (s *shard) closeIdle() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users > 0 {
+		return nil
+	}
+	return s.closeLocked()
+}
+
+// remove deletes the shard for good, after its last use.
+func (s *shard) remove() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone = true; s.users > 0 {
+		return nil
+	}
+	return errors.Join(s.closeLocked(), os.RemoveAll(s.dir))
+}
+
+func (s *shard) closeLocked() error {
+	errs := []error{s.closeLines()}
+	for _, h := range s.layers {
+		errs = append(errs, h.close())
+	}
+	s.layers, s.fresh = nil, false
+	return errors.Join(errs...)
+}
+
+// store puts messages into the newest layer, their lines before them.
+func (s *shard) store(ctx context.Context, messages []mail.Message, now time.Time) error {
+	layers, release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := s.putLines(messages); err != nil {
 		return err
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	fresh := s.fresh
+	s.put = now
+	s.mu.Unlock()
+	if !fresh {
+		if layers, release, err = s.begin(release); err != nil {
+			return err
+		}
+		defer release()
+	}
+	newest := len(layers) - 1
+	if err := layers[newest].layer.(*live).put(ctx, messages); err != nil {
+		return err
+	}
+	if newest == 0 {
+		return nil
+	}
+	ids := make([]string, len(messages))
 	for i := range messages {
-		for field, texts := range fields[i] {
-			if v := s.values[field]; v != nil {
-				v.add(texts...)
-			}
+		ids[i] = messages[i].ID
+	}
+	slices.Sort(ids)
+	return hideAll(layers[:newest], ids)
+}
+
+// begin adds a layer that takes messages.
+func (s *shard) begin(release func()) ([]*held, func(), error) {
+	s.mu.Lock()
+	generation := 1
+	if n := len(s.layers); n > 0 {
+		generation = s.layers[n-1].generation + 1
+	}
+	h := &held{generation: generation, path: filepath.Join(s.dir, layerName(generation, liveSuffix))}
+	err := makeLive(h.path)
+	if err == nil {
+		h.layer, err = openLive(h.path, s.day())
+	}
+	if err == nil {
+		s.layers = append(slices.Clone(s.layers), h)
+		s.fresh = true
+	}
+	s.mu.Unlock()
+	release()
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.use()
+}
+
+// holds notes which of the messages stand in this shard.
+func (s *shard) holds(ids []string, standing map[string]*shard) error {
+	layers, release, err := s.use()
+	if err != nil {
+		return err
+	}
+	defer release()
+	for _, h := range layers {
+		found, err := h.standing(ids)
+		if err != nil {
+			return err
+		}
+		for _, id := range found {
+			standing[id] = s
 		}
 	}
 	return nil
 }
 
-// holds notes which of the messages stand in this shard.
-func (s *shard) holds(messages []mail.Message, standing map[string]*shard) error {
-	inner, err := s.bleve.Advanced()
+func (s *shard) count() (int, error) {
+	layers, release, err := s.use()
 	if err != nil {
-		return err
+		return 0, err
 	}
-	reader, err := inner.Reader()
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	ids := make([]string, len(messages))
-	for i := range messages {
-		ids[i] = messages[i].ID
-	}
-	found, err := reader.DocIDReaderOnly(ids)
-	if err != nil {
-		return err
-	}
-	defer found.Close()
-	for {
-		internal, err := found.Next()
+	defer release()
+	sum := 0
+	for _, h := range layers {
+		n, err := h.layer.count()
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if internal == nil {
-			return nil
-		}
-		id, err := reader.ExternalID(internal)
-		if err != nil {
-			return err
-		}
-		standing[id] = s
+		sum += n
 	}
+	return sum, nil
 }
 
-func (s *shard) count() (uint64, error) { return s.bleve.DocCount() }
-
+// get gives a message with its lines.
 func (s *shard) get(ctx context.Context, id string) (mail.Message, error) {
-	request := bleve.NewSearchRequestOptions(bleve.NewDocIDQuery([]string{id}), 1, 0, false)
-	rows, err := s.search(ctx, request)
-	if err == nil && len(rows) == 0 {
-		return mail.Message{}, ErrNotFound
-	}
+	layers, release, err := s.use()
 	if err != nil {
 		return mail.Message{}, err
 	}
-	return rows[0], s.fill(rows)
+	defer release()
+	for _, h := range slices.Backward(layers) {
+		m, err := h.layer.get(ctx, id)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return mail.Message{}, err
+		}
+		rows := []mail.Message{m}
+		err = s.fill(rows)
+		return rows[0], err
+	}
+	return mail.Message{}, ErrNotFound
 }
 
-const hourForm = "15"
-
-// broad is how many matches a shard may have and still be sorted whole: bleve
-// reads the id of every match to sort it.
-const broad = 400
-
-// page returns up to limit matches below the cursor, newest first. A broad
-// answer is walked hour by hour, so that its cost is that of a page.
-func (s *shard) page(ctx context.Context, q Query, after Cursor, limit int) ([]mail.Message, error) {
-	if limit <= 0 {
-		return nil, nil
-	}
-	expanded, leftOut, err := s.expandUpTo(ctx, q, mostTerms)
-	if err != nil || expanded == nil {
-		return nil, err
-	}
-	count, err := s.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(expanded, 0, 0, false))
+// page gives up to limit matches below the cursor, newest first. Older layers
+// are asked before newer ones: a message that moves to a newer one meanwhile
+// is seen twice rather than never, and the newer one is shown.
+//
+// A layer that has nothing newer than above is passed over.
+func (s *shard) page(ctx context.Context, q Query, below Cursor, above string, limit int) ([]mail.Message, error) {
+	layers, release, err := s.use()
 	if err != nil {
 		return nil, err
 	}
-	if count.Total <= broad {
-		return s.slice(ctx, holding(leftOut, expanded), q, after, limit)
-	}
+	defer release()
 	var rows []mail.Message
-	for hour := s.lastHour(q, after); hour >= 0 && len(rows) < limit; hour-- {
-		inHour := bleve.NewTermQuery(fmt.Sprintf("%02d", hour))
-		inHour.SetField(fieldHour)
-		more, err := s.slice(ctx, holding(leftOut, bleve.NewConjunctionQuery(inHour, expanded)), q, after, limit-len(rows))
+	for _, h := range layers {
+		if f, ok := h.layer.(*finished); ok && f.segment.Last() <= above {
+			continue
+		}
+		more, err := h.page(ctx, q, below, limit)
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, more...)
+		rows = append(more, rows...)
 	}
-	return rows, nil
+	return newest(rows, limit), nil
 }
 
-// lastHour is the newest hour of the shard's day that can hold a match below
-// the cursor.
-func (s *shard) lastHour(q Query, after Cursor) int {
-	hour := 23
-	if at, err := timeOf(string(after)); err == nil && at.Format(time.DateOnly) == s.day() {
-		hour = at.Hour()
+// newest sorts rows newest first, leaves one of each message, the first given,
+// and cuts them to the limit.
+func newest(rows []mail.Message, limit int) []mail.Message {
+	byID := func(a, b mail.Message) int { return strings.Compare(b.ID, a.ID) }
+	if !slices.IsSortedFunc(rows, byID) {
+		slices.SortStableFunc(rows, byID)
 	}
-	if until := q.Until.UTC(); !q.Until.IsZero() && until.Format(time.DateOnly) == s.day() {
-		hour = min(hour, until.Hour())
-	}
-	return hour
+	rows = slices.CompactFunc(rows, func(a, b mail.Message) bool { return a.ID == b.ID })
+	return rows[:min(limit, len(rows))]
 }
 
-// slice pages through one bleve query until it has the rows asked for.
-func (s *shard) slice(ctx context.Context, expanded query.Query, q Query, after Cursor, limit int) ([]mail.Message, error) {
-	var rows []mail.Message
-	for {
-		request := bleve.NewSearchRequestOptions(expanded, limit, 0, false)
-		if after != "" {
-			request.SearchAfter = []string{string(after)}
-		}
-		found, err := s.search(ctx, request)
-		if err != nil {
-			return nil, err
-		}
-		for i := range found {
-			if q.inTime(found[i].Time) {
-				rows = append(rows, found[i])
-			}
-		}
-		if len(found) < limit || len(rows) >= limit || !q.Since.IsZero() && found[len(found)-1].Time.Before(q.Since) {
-			return rows[:min(limit, len(rows))], nil
-		}
-		after = Cursor(found[len(found)-1].ID)
-	}
-}
-
-// search runs a request newest first and decodes the stored messages.
-func (s *shard) search(ctx context.Context, request *bleve.SearchRequest) ([]mail.Message, error) {
-	request.Sort = search.SortOrder{&search.SortDocID{Desc: true}}
-	request.Fields = []string{fieldMessage}
-	request.Score = "none"
-	result, err := s.bleve.SearchInContext(ctx, request)
+// tally adds the matches to a sum.
+func (s *shard) tally(ctx context.Context, q Query, sum *tally) error {
+	layers, release, err := s.use()
 	if err != nil {
-		return nil, err
-	}
-	rows := make([]mail.Message, 0, len(result.Hits))
-	for _, hit := range result.Hits {
-		text, _ := hit.Fields[fieldMessage].(string)
-		var m mail.Message
-		if err := json.Unmarshal([]byte(text), &m); err != nil {
-			return nil, fmt.Errorf("decode message %s: %w", hit.ID, err)
-		}
-		rows = append(rows, m)
-	}
-	return rows, nil
-}
-
-// matches counts the matches of a query in this shard.
-func (s *shard) matches(ctx context.Context, q Query) (int, error) {
-	if q.covers(s.day()) {
-		expanded, err := s.expand(ctx, q)
-		if err != nil || expanded == nil {
-			return 0, err
-		}
-		request := bleve.NewSearchRequestOptions(expanded, 0, 0, false)
-		result, err := s.bleve.SearchInContext(ctx, request)
-		if err != nil {
-			return 0, err
-		}
-		return int(result.Total), nil
-	}
-	n := 0
-	err := s.outcomes(ctx, q, func(time.Time, mail.Outcome) { n++ })
-	return n, err
-}
-
-// outcomes calls each with the time and outcome of every match.
-func (s *shard) outcomes(ctx context.Context, q Query, each func(time.Time, mail.Outcome)) error {
-	expanded, err := s.expand(ctx, q)
-	if err != nil || expanded == nil {
 		return err
 	}
-	for after := ""; ; {
-		request := bleve.NewSearchRequestOptions(expanded, 5000, 0, false)
-		request.Sort = search.SortOrder{&search.SortDocID{Desc: true}}
-		request.Fields = []string{fieldMessage}
-		if after != "" {
-			request.SearchAfter = []string{after}
-		}
-		result, err := s.bleve.SearchInContext(ctx, request)
-		if err != nil {
+	defer release()
+	for _, h := range layers {
+		if err := h.tally(ctx, q, sum); err != nil {
 			return err
 		}
-		for _, hit := range result.Hits {
-			at, err := timeOf(hit.ID)
-			if err != nil || !q.inTime(at) {
-				continue
-			}
-			var m struct{ Outcome mail.Outcome }
-			text, _ := hit.Fields[fieldMessage].(string)
-			if err := json.Unmarshal([]byte(text), &m); err != nil {
-				return fmt.Errorf("decode message %s: %w", hit.ID, err)
-			}
-			each(at, m.Outcome)
-		}
-		if len(result.Hits) < 5000 {
-			return nil
-		}
-		after = result.Hits[len(result.Hits)-1].ID
 	}
+	return nil
 }

@@ -39,7 +39,21 @@ func newFormats(p *Parser) []format {
 		newOpenSMTPD(p),
 		newExchange(p),
 		newM365(p),
+		newCisco(p),
+		newFortiMail(p),
+		newProofpoint(p),
+		newKumoMTA(p),
+		newPowerMTA(p),
+		newRspamd(p),
+		newAmavis(p),
+		newHaraka(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),
 	}
 }
+
+// stateless is a format that holds nothing beyond its transactions.
+type stateless struct{}
+
+func (stateless) save() ([]byte, error) { return nil, nil }
+func (stateless) load([]byte) error     { return nil }

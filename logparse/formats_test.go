@@ -103,9 +103,16 @@ func checkSaid(t *testing.T, data []byte, messages map[string]mail.Message) {
 	}
 }
 
+// statusParts are an enhanced status code in the way KumoMTA writes it.
+var statusParts = regexp.MustCompile(`"class": ?(\d), ?"subject": ?(\d+), ?"detail": ?(\d+)`)
+
+// lineBreaks are those that Amavis puts into its lines.
+var lineBreaks = regexp.MustCompile(`\.\.\.\n.*?\) \.\.\.`)
+
 // unquoted undoes the escapes that formats have: JSON's, CSV's, Exim's.
 func unquoted(s string) string {
-	return s + "\n" + unescapeQuoted(s) + "\n" + text(unescapeJSON([]byte(s))) + "\n" + strings.ReplaceAll(s, `""`, `"`)
+	s += "\n" + lineBreaks.ReplaceAllString(s, "")
+	return statusParts.ReplaceAllString(s, "$1.$2.$3") + s + "\n" + unescapeQuoted(s) + "\n" + text(unescapeJSON([]byte(s))) + "\n" + strings.ReplaceAll(s, `""`, `"`)
 }
 
 // checkFacts asks that each fact stands in the evidence.

@@ -121,7 +121,11 @@ func (p *Parser) concludeAll(t *transaction, l *lineAt, now *mail.Message) {
 }
 
 // alone makes a message of one line that tells all about it.
-func (p *Parser) alone(l *lineAt, m *mail.Message) *record {
+func (p *Parser) alone(l *lineAt, m *mail.Message) *record { return p.aloneAt(l, m, 0) }
+
+// aloneAt is alone for a line that makes several messages; ordinal tells them
+// apart.
+func (p *Parser) aloneAt(l *lineAt, m *mail.Message, ordinal int) *record {
 	r := p.loneRecord()
 	r.Message = *m
 	if r.Direction == "" {
@@ -130,7 +134,7 @@ func (p *Parser) alone(l *lineAt, m *mail.Message) *record {
 	if r.Phase == "" {
 		r.Phase = mail.PhaseUnknown
 	}
-	p.failed(r, l.s, l.ms, l.offset, 0, l.raw)
+	p.failed(r, l.s, l.ms, l.offset, ordinal, l.raw)
 	return r
 }
 

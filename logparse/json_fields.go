@@ -48,6 +48,59 @@ func (c *jsonCursor) fields() jsonFields {
 	return list
 }
 
+// get returns the first of paths that the object has as text; a path leads
+// into nested objects, "filter.qid".
+func (o jsonFields) get(paths ...string) string {
+	for _, path := range paths {
+		if f, ok := o.find(path); ok && f.kind != jsonNull && len(f.raw) > 0 {
+			return f.text()
+		}
+	}
+	return ""
+}
+
+// object returns a nested object; nil when there is none.
+func (o jsonFields) object(path string) jsonFields {
+	if f, ok := o.find(path); ok && f.kind == jsonObject {
+		return objectFields(f.raw)
+	}
+	return nil
+}
+
+// list returns the strings of an array, or the one string that stands for it.
+func (o jsonFields) list(path string) []string {
+	f, ok := o.find(path)
+	switch {
+	case !ok || f.kind == jsonNull || f.kind == jsonObject || len(f.raw) == 0:
+		return nil
+	case f.kind != jsonArray:
+		return []string{f.text()}
+	}
+	var list []string
+	c := jsonCursor{b: f.raw}
+	for c.take('['); len(list) < maxListed; {
+		raw, kind := c.value()
+		if kind == jsonNone {
+			break
+		}
+		list = append(list, jsonField{"", raw, kind}.text())
+		if !c.take(',') {
+			break
+		}
+	}
+	return list
+}
+
+// jsonBody returns the JSON of a line, which a syslog prefix may precede; nil
+// when there is none.
+func jsonBody(line []byte) []byte {
+	start := bytes.IndexByte(line, '{')
+	if start < 0 || start > 200 {
+		return nil
+	}
+	return line[start:]
+}
+
 // find returns the member that a path names.
 func (o jsonFields) find(path string) (jsonField, bool) {
 	for i := 0; i <= len(path); i++ {

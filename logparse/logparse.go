@@ -53,6 +53,8 @@ type Parser struct {
 	order   []*Stream // as they were opened; kept lines name their stream by index
 	changed []*record
 	lone    []*record // drained, to be used again
+	slab    slab      // of lone records
+	id      []byte    // room for the next message id
 }
 
 // NewParser returns an empty parser.

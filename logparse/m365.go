@@ -29,19 +29,10 @@ func (f *m365) save() ([]byte, error)  { return f.heads.save() }
 func (f *m365) load(data []byte) error { return f.heads.load(data) }
 
 func (f *m365) detect(line []byte) bool {
-	if body := m365Body(line); body != nil {
+	if body := jsonBody(line); body != nil {
 		return bytes.Contains(body, []byte(`"MessageTraceId"`)) || bytes.Contains(body, []byte(`"RecipientAddress"`)) && bytes.Contains(body, []byte(`"SenderAddress"`))
 	}
 	return m365Header(text(bytes.TrimPrefix(line, byteOrderMark))) != nil
-}
-
-// m365Body returns the JSON of a line, nil when there is none.
-func m365Body(line []byte) []byte {
-	start := bytes.IndexByte(line, '{')
-	if start < 0 || start > 200 {
-		return nil
-	}
-	return line[start:]
 }
 
 // m365Header returns the columns of a header row of an export, nil when the
@@ -73,7 +64,7 @@ func (f *m365) line(s *Stream, offset int64, line []byte) bool {
 		f.row(l, csvRow{columns, csvFields(whole)})
 		return true
 	}
-	if body := m365Body(line); body != nil && (s.pinned == f || f.detect(line)) {
+	if body := jsonBody(line); body != nil && (s.pinned == f || f.detect(line)) {
 		eachJSON(body, func(n int, o jsonFields) { f.object(l, n, o) })
 		return true
 	}

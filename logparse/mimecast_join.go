@@ -141,7 +141,7 @@ func (r *record) tells(line []byte) bool {
 // on the same line start at 1000.
 func ordinal(t *transaction, l *mimeLine) int {
 	first := 1000 * l.object
-	line := strings.TrimSuffix(messageID(l.ms, l.s.source.ID, l.offset, 0), "000")
+	line := strings.TrimSuffix(string(appendMessageID(nil, l.ms, l.s.source.ID, l.offset, 0)), "000")
 	next := first
 	for _, r := range t.records {
 		if number, ok := strings.CutPrefix(r.ID, line); ok {

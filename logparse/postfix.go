@@ -73,7 +73,7 @@ func (f *postfix) line(s *Stream, offset int64, line []byte) bool {
 	h := &f.head
 	if n := len(h.text); h.stream == s && n > 0 && len(line) > n && string(line[:n]) == string(h.text) {
 		e.ms, e.pid = h.ms, nil
-		if !e.takeTag(line[n:]) || !isPostfixTag(e.tag) {
+		if !e.takePostfixTag(line[n:]) && (!e.takeTag(line[n:]) || !isPostfixTag(e.tag)) {
 			return false
 		}
 	} else {
@@ -108,6 +108,20 @@ func (f *postfix) envelope(c *clock, line []byte, e *envelope) int {
 		return 0
 	}
 	return max(n, 1)
+}
+
+// takePostfixTag is takeTag for "postfix/smtpd[27172]: ", as most tags are.
+func (e *envelope) takePostfixTag(b []byte) bool {
+	const start = len("postfix/")
+	if len(b) < start || string(b[:start]) != "postfix/" {
+		return false
+	}
+	i := bytes.IndexByte(b[start:], ':') + start
+	if b[i-1] != ']' || i+3 > len(b) || b[i+1] != ' ' || b[i+2] == '[' {
+		return false
+	}
+	e.tag, e.body = b[:i], b[i+2:]
+	return true
 }
 
 // setHead remembers the start of a line that another line of the same second
@@ -253,12 +267,12 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 		}
 	case 'c':
 		if bytes.HasPrefix(rest, []byte("client=")) {
-			f.begin(l, id, rest)
+			f.begin(l, id)
 			return
 		}
 	case 'u':
 		if bytes.HasPrefix(rest, []byte("uid=")) {
-			f.begin(l, id, rest)
+			f.begin(l, id)
 			return
 		}
 	case 'm':
@@ -277,9 +291,7 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 		}
 	case 'r':
 		if string(rest) == "removed" {
-			if t := f.transaction(id); t != nil {
-				f.p.open.finish(t)
-			}
+			f.removed(id)
 			return
 		}
 	case 's':
@@ -294,6 +306,13 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 		}
 	}
 	f.action(l, id, rest)
+}
+
+// removed notes that the queue is done with a message.
+func (f *postfix) removed(id []byte) {
+	if t := f.transaction(id); t != nil {
+		f.p.open.finish(t)
+	}
 }
 
 // transactionKey is the key of a queue id on the gateway of the line.
@@ -314,7 +333,7 @@ func (f *postfix) transactionOrNew(l *postfixLine, id []byte) *transaction {
 
 // begin opens a message. Short queue ids are used again, so an id that had a
 // client before is a new message now.
-func (f *postfix) begin(l *postfixLine, id, rest []byte) {
+func (f *postfix) begin(l *postfixLine, id []byte) {
 	t := f.transactionOrNew(l, id)
 	if t.has(keptClient) || t.has(keptSender) || len(t.records) > 0 {
 		t = f.p.open.begin(f.transactionKey(id), l.e.ms)

@@ -30,11 +30,11 @@ func (f *postfix) action(l *postfixLine, id, rest []byte) {
 	default: // reject_warning, filter, prepend, replace, redirect, ...: the message goes on
 		return
 	}
-	whole, body := l.strings(rest)
 	if id == nil {
-		f.refuseUnqueued(l, verb, outcome, whole, body)
+		f.refuseUnqueued(l, verb, outcome, rest)
 		return
 	}
+	whole, body := l.strings(rest)
 	var m mail.Message
 	readRefusal(&m, verb, body[len(verb)+2:])
 	if outcome != "" {
@@ -86,8 +86,14 @@ func (f *postfix) failedText(r *record, l *postfixLine, whole string) {
 	r.cite(mail.Evidence{File: l.s.source.Name, Offset: l.offset, Text: whole})
 }
 
-func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outcome, whole, body string) {
+func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outcome, rest []byte) {
 	r := f.p.loneRecord()
+	whole := f.p.slab.text(l.raw)
+	body := whole[max(0, len(whole)-len(rest)):]
+	if len(whole) != len(l.raw) {
+		body = text(rest)
+	}
+	r.Evidence = f.p.slab.one()
 	readRefusal(&r.Message, verb, body[len(verb)+2:])
 	if outcome != "" {
 		r.Outcome = outcome

@@ -4,7 +4,9 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mailwhy/engine/mail"
 )
@@ -35,6 +37,42 @@ func (p *Parser) loneRecord() *record {
 	return &record{lone: true}
 }
 
+// slab holds the texts of many messages in one allocation. It lives as long as
+// any of them, so only those use one that are given away at once.
+type slab struct {
+	texts    strings.Builder
+	evidence []mail.Evidence
+}
+
+// text is text, in the slab.
+func (s *slab) text(b []byte) string {
+	if !utf8.Valid(b) {
+		return text(b)
+	}
+	if s.texts.Cap()-s.texts.Len() < len(b) {
+		s.texts = strings.Builder{}
+		s.texts.Grow(max(slabBytes, len(b)))
+	}
+	start := s.texts.Len()
+	s.texts.Write(b) // within its room, so that what was given out stays where it is
+	return s.texts.String()[start:]
+}
+
+// one returns room for one line of evidence.
+func (s *slab) one() []mail.Evidence {
+	if len(s.evidence) == 0 {
+		s.evidence = make([]mail.Evidence, slabLines)
+	}
+	room := s.evidence[:0:1]
+	s.evidence = s.evidence[1:]
+	return room
+}
+
+const (
+	slabBytes = 16 << 10
+	slabLines = 64
+)
+
 // failed notes a failing line of r at unixMilli: the first gives the message
 // its id and time for ever, each counts as an attempt, once. The caller sets
 // outcome and reply. ordinal tells apart the messages one line makes.
@@ -50,7 +88,12 @@ func (p *Parser) failed(r *record, s *Stream, unixMilli, offset int64, ordinal i
 // with an id are emitted.
 func (p *Parser) touched(r *record, s *Stream, unixMilli, offset int64, ordinal int, line []byte) {
 	if r.ID == "" {
-		r.ID = messageID(unixMilli, s.source.ID, offset, ordinal)
+		p.id = appendMessageID(p.id[:0], unixMilli, s.source.ID, offset, ordinal)
+		if r.lone {
+			r.ID = p.slab.text(p.id)
+		} else {
+			r.ID = string(p.id)
+		}
 		r.Source = s.source.ID
 		r.Time = unixTime(unixMilli)
 	}
@@ -100,15 +143,13 @@ func unixTime(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// messageID orders by time as a string: 13 decimal digits of Unix
-// milliseconds last until the year 2286.
-func messageID(unixMilli int64, source string, offset int64, ordinal int) string {
-	b := make([]byte, 0, 64)
+// appendMessageID appends an id that orders by time as a string: 13 decimal
+// digits of Unix milliseconds last until the year 2286.
+func appendMessageID(b []byte, unixMilli int64, source string, offset int64, ordinal int) []byte {
 	b = appendPadded(b, max(unixMilli, 0), 13)
 	b = append(append(append(b, '-'), source...), '-')
 	b = appendPadded(b, offset, 12)
-	b = appendPadded(append(b, '-'), int64(ordinal), 3)
-	return string(b)
+	return appendPadded(append(b, '-'), int64(ordinal), 3)
 }
 
 // appendPadded appends n with leading zeros up to width.

@@ -68,7 +68,8 @@ func readSendmailDelivery(s string) (list []mail.Path, m mail.Message) {
 	}
 	m.Reported.Detail = stat
 	m.Reported.Type, _, _ = strings.Cut(stat, ": ")
-	m.Reported.Type, _, _ = strings.Cut(m.Reported.Type, " (")
+	m.Reported.Type, _, _ = strings.Cut(m.Reported.Type, "(")
+	m.Reported.Type = strings.TrimSpace(m.Reported.Type)
 	words := strings.TrimPrefix(stat, "Deferred: ")
 	if m.Outcome == mail.Delivered {
 		words = strings.TrimSuffix(strings.TrimPrefix(stat, "Sent ("), ")")

@@ -10,7 +10,7 @@ import (
 
 // snapshotVersion changes when a snapshot of before cannot be read any more;
 // the caller then reads the logs again.
-const snapshotVersion = 1
+const snapshotVersion = 2
 
 // snapshot is the form of Parser.Snapshot.
 type snapshot struct {
@@ -32,8 +32,7 @@ type savedStream struct {
 	Clock    savedClock `json:"clock,omitzero"`
 	Stats    Stats      `json:"stats"`
 	LastTime int64      `json:"last_time,omitempty"`
-	AfterCR  bool       `json:"after_cr,omitempty"`
-	Skipping bool       `json:"skipping,omitempty"`
+	Cutter   cutter     `json:"cutter,omitzero"`
 }
 
 type savedTransaction struct {
@@ -90,7 +89,7 @@ func (p *Parser) Snapshot() ([]byte, error) {
 func (s *Stream) save() savedStream {
 	saved := savedStream{
 		ID: s.source.ID, Name: s.source.Name, ModTime: s.source.ModTime, Pinned: s.source.Format,
-		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, AfterCR: s.afterCR, Skipping: s.skipping,
+		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, Cutter: s.cutter,
 	}
 	if s.current != nil {
 		saved.Format = s.current.name()
@@ -158,7 +157,7 @@ func (p *Parser) restore(data []byte) error {
 		s.current = p.format(saved.Format)
 		s.clock.load(saved.Clock)
 		s.stats, s.lastTime = saved.Stats, saved.LastTime
-		s.afterCR, s.skipping = saved.AfterCR, saved.Skipping
+		s.cutter = saved.Cutter
 	}
 	for _, saved := range snap.Transactions {
 		if err := p.restoreTransaction(saved, &p.open.open); err != nil {

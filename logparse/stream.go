@@ -9,9 +9,6 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// maxLine is the most bytes of a line that are read; the rest is skipped.
-const maxLine = 1 << 20
-
 // maxUnrecognised is how many unrecognised failing lines are kept, and
 // maxUnrecognisedText how many bytes of each: nobody understood them, so
 // nothing says that they are not all a megabyte long.
@@ -31,8 +28,7 @@ type Stream struct {
 	stats   Stats // but for LastTime
 
 	lastTime int64 // newest stamp, Unix milliseconds
-	afterCR  bool  // the last byte used was CR: an LF that follows belongs to it
-	skipping bool  // the rest of a cut line is being skipped
+	cutter   cutter
 }
 
 func newStream(p *Parser, s Source) *Stream {
@@ -65,59 +61,17 @@ func (s *Stream) Stats() Stats {
 // is given again with what follows; at eof the half line is used too. data is
 // not kept.
 func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
-	pos := 0
-	// Each end is searched once over the whole of data, not once a line: in a
-	// file without CR the second search costs one pass at memory speed.
-	lf, cr := -1, -1
-	for pos < len(data) {
-		if s.afterCR {
-			s.afterCR = false
-			if data[pos] == '\n' {
-				pos++
-				continue
-			}
+	p := newPiece(data, eof)
+	for {
+		start, end, whole, ok := s.cutter.next(&p)
+		if !ok {
+			return p.pos
 		}
-		if lf < pos {
-			lf = nextEnd(data, pos, '\n')
-		}
-		if cr < pos {
-			cr = nextEnd(data, pos, '\r')
-		}
-		end := min(lf, cr)
-		switch {
-		case s.skipping:
-			if end == len(data) {
-				return len(data)
-			}
-			s.skipping = false
-		case end-pos > maxLine:
+		if !whole {
 			s.stats.Cut++
-			s.line(offset+int64(pos), data[pos:pos+maxLine])
-			if end == len(data) && !eof {
-				s.skipping = true
-				return len(data)
-			}
-		case end == len(data) && !eof:
-			return pos
-		default:
-			s.line(offset+int64(pos), data[pos:end])
 		}
-		if end == len(data) {
-			return end
-		}
-		s.afterCR = end == cr
-		pos = end + 1
+		s.line(offset+int64(start), data[start:end])
 	}
-	return pos
-}
-
-// nextEnd returns the first index of c in data at or after pos, len(data) when
-// there is none.
-func nextEnd(data []byte, pos int, c byte) int {
-	if i := bytes.IndexByte(data[pos:], c); i >= 0 {
-		return pos + i
-	}
-	return len(data)
 }
 
 func (s *Stream) line(offset int64, line []byte) {

@@ -279,6 +279,8 @@ func stateStyle(l look, s exception.State) lipgloss.Style {
 		return l.good
 	case exception.Pending:
 		return l.warn
+	case exception.Failed:
+		return l.bad
 	}
 	return l.dim
 }

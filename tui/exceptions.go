@@ -28,6 +28,7 @@ type exceptions struct {
 	table         *table.Table[exception.Exception]
 	loaded        bool
 	opened        bool // the selected one is shown whole
+	health        map[int]exception.Health
 	width, height int
 }
 
@@ -35,6 +36,13 @@ type exceptions struct {
 type exceptionsMsg struct {
 	routed
 	all []exception.Exception
+}
+
+// healthMsg brings how the listed exceptions live, by id.
+type healthMsg struct {
+	routed
+	health map[int]exception.Health
+	err    error
 }
 
 // amendedMsg says what became of an exception, or why nothing did.
@@ -55,10 +63,12 @@ func (x *exceptions) columns() []table.Column[exception.Exception] {
 	l := x.s.look
 	return []table.Column[row]{
 		{Title: "ID", Min: 4, Max: 5, Right: true, Text: func(e row, _ int) string { return strconv.Itoa(e.ID) }},
-		{Title: "STATE", Min: 7, Max: 8, Text: func(e row, _ int) string { return string(e.State(x.s.now())) },
-			Style: func(e row) lipgloss.Style { return stateStyle(l, e.State(x.s.now())) }},
+		{Title: "STATE", Min: 7, Max: 9, Text: func(e row, _ int) string { return x.stateWord(e) },
+			Style: func(e row) lipgloss.Style { return x.stateStyle(e) }},
 		{Title: "KIND", Min: 6, Max: 14, Drop: 2, Text: func(e row, _ int) string { return words(string(e.Kind)) }},
 		{Title: "UNTIL", Min: 9, Max: 9, Text: func(e row, _ int) string { return x.until(e) }},
+		{Title: "HITS", Min: 4, Max: 5, Right: true, Drop: 4, Text: func(e row, _ int) string { return x.hits(e) }},
+		{Title: "LAST HIT", Min: 9, Max: 9, Wide: 90, Drop: 3, Text: func(e row, _ int) string { return x.lastHit(e) }},
 		{Title: "TICKET", Min: 8, Max: 14, Drop: 1, Text: func(e row, _ int) string { return e.Ticket }},
 		{Title: "BY", Min: 8, Max: 14, Wide: 90, Drop: 3, Text: func(e row, _ int) string { return e.Actor.Name }},
 		{Title: "FROM " + l.arrow + " TO", Min: 16, Text: func(e row, _ int) string {
@@ -119,6 +129,13 @@ func (x *exceptions) update(msg tea.Msg) tea.Cmd {
 	case exceptionsMsg:
 		x.loaded = true
 		x.table.SetRows(msg.all)
+		return x.examine(msg.all)
+	case healthMsg:
+		if msg.err != nil {
+			x.s.complain("Hits could not be counted: " + sentence(msg.err))
+			return nil
+		}
+		x.health = msg.health
 	case amendedMsg:
 		if msg.err != nil {
 			x.s.complain("Nothing was changed: " + sentence(msg.err))
@@ -218,10 +235,12 @@ func (x *exceptions) whole(e exception.Exception) []string {
 		{"scope", e.Scope + ", " + words(string(e.FromPart))},
 		{"clients", strings.Join(e.SourceIPs, ", ")},
 		{"for message", e.MessageID},
+		{"gateways", e.PublishNote()},
 	}
 	if !e.Revoked.IsZero() {
 		facts = append(facts, [2]string{"revoked", when(e.Revoked) + " by " + e.RevokedBy})
 	}
+	facts = append(facts, x.lived(e)...)
 	var lines []string
 	for _, f := range facts {
 		if f[1] != "" {

@@ -254,6 +254,12 @@ func (w *world) Propose(ctx context.Context, p exception.Proposal) (exception.Dr
 	return w.draft(p), nil
 }
 
+func (w *world) Living(_ context.Context, e exception.Exception) (exception.Health, error) {
+	defer w.enter()()
+	return exception.Health{Hits: 2, LetIn: 1, Stopped: 1, LastHit: noon.Add(time.Hour), Findings: []exception.Finding{exception.Stale}, Because: []string{"nobody needs it"},
+		Attempts: []exception.Attempt{{Message: "m9", Time: noon.Add(time.Hour), Outcome: mail.Held, Because: "Spam\x1b[2J"}}}, nil
+}
+
 func (w *world) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
 	defer w.enter()()
 	if w.refuse != "" {

@@ -61,6 +61,9 @@ type Excepter interface {
 	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
 	Confirm(ctx context.Context, id int) (exception.Exception, error)
 	List() []exception.Exception
+	// Living says what came since an exception was made and what is to be
+	// looked at in it. It searches: a command calls it.
+	Living(ctx context.Context, e exception.Exception) (exception.Health, error)
 }
 
 // SourceLister tells how the logs are read.

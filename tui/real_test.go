@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -113,6 +114,10 @@ func (r *real) Extend(ctx context.Context, id int, until time.Time, reason strin
 	return r.service.Extend(ctx, r.actor, id, until, reason)
 }
 
+func (r *real) Living(context.Context, exception.Exception) (exception.Health, error) {
+	return exception.Health{}, nil
+}
+
 func (r *real) List() []exception.Exception { return r.service.List() }
 
 // The user's minute once more, over the real index, engine and journal.
@@ -152,4 +157,27 @@ func TestTheUsersMinuteForReal(t *testing.T) {
 	p.shows("Exception 1 is revoked")
 	p.keys("esc", "/", "ctrl+u", "is:nonsense")
 	p.shows("position")
+}
+
+// What arrives while one looks stands in the bars, too: they end now, not when
+// the search was typed.
+func TestBarsCountWhatArrives(t *testing.T) {
+	r := newReal(t)
+	now := noon
+	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
+		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil}, nil }
+		o.Now = func() time.Time { return now }
+	})
+	p.lacks("rejected 1")
+	m := sample(1, "alice@acme.example", "bob@corp.example")
+	m.Source, m.Time = "0123456789abcdef", noon.Add(time.Minute)
+	m.ID = fmt.Sprintf("%013d-%s-000000000000-000", m.Time.UnixMilli(), m.Source)
+	if err := r.Put(t.Context(), []mail.Message{m}); err != nil {
+		t.Fatal(err)
+	}
+	now = noon.Add(2 * time.Minute)
+	p.send(changedMsg{routed{p.root.list.id}})
+	p.send(tickMsg{})
+	p.shows("1 of 1")
+	p.shows("rejected 1")
 }

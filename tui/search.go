@@ -189,6 +189,9 @@ func (m *messages) count() tea.Cmd {
 		return nil
 	}
 	ctx, gen, q, id, searcher := m.task.ctx, m.task.gen, m.query, m.id, m.s.svc.Searcher
+	if asked, err := index.ParseQuery(m.text, m.s.now(), m.s.loc); err == nil {
+		q = asked // what arrived since the search is counted, too
+	}
 	return tea.Batch(
 		func() tea.Msg {
 			total, err := searcher.Count(ctx, q)

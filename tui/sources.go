@@ -10,6 +10,7 @@ import (
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
+	"mailwhy/tui/cell"
 	"mailwhy/tui/table"
 )
 
@@ -47,7 +48,7 @@ func (x *sources) columns() []table.Column[SourceStatus] {
 		{Title: "UNREAD", Min: 6, Max: 7, Right: true, Text: func(v SourceStatus, _ int) string { return number(int(v.Unrecognised)) }},
 		{Title: "LAST", Min: 8, Max: 9, Drop: 1, Text: func(v SourceStatus, w int) string { return x.s.stamp(v.LastLine, w) }},
 		{Title: "ROTATED", Min: 8, Max: 9, Wide: 100, Drop: 3, Text: func(v SourceStatus, w int) string { return x.s.stamp(v.Rotated, w) }},
-		{Title: "FILE", Min: 10, Drop: 4, Text: func(v SourceStatus, _ int) string { return v.Path }},
+		{Title: "FILE", Min: 10, Drop: 4, Text: func(v SourceStatus, w int) string { return cell.TruncateLeft(cell.Clean(v.Path), w, l.tail) }},
 	}
 }
 

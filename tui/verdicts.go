@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
@@ -121,6 +122,10 @@ func cause(m mail.Message, explain func(string) reply.Explanation) string {
 	switch {
 	case m.Reported.Type != "" && m.Reported.Rule != "":
 		return m.Reported.Type + ": " + m.Reported.Rule
+	case m.Reported.Type == "host said" && m.Reply.Text != "":
+		return m.Reply.Text
+	case m.Reported.Detail != "" && onlyWhere(m.Reported.Type):
+		return m.Reported.Detail
 	case m.Reported.Type != "":
 		return m.Reported.Type
 	}
@@ -134,6 +139,12 @@ func cause(m mail.Message, explain func(string) reply.Explanation) string {
 		return m.Reported.Detail
 	}
 	return string(m.Outcome)
+}
+
+// onlyWhere reports whether a type says only which part of the dialogue was
+// refused, as Postfix's do: the reason stands in the detail.
+func onlyWhere(reported string) bool {
+	return strings.HasSuffix(reported, " rejected")
 }
 
 // epilogue says what became of a message that failed for a while.

@@ -70,6 +70,8 @@ func story(t engine.Trace, m mail.Message, explained reply.Explanation) string {
 func decision(t engine.Trace, explained reply.Explanation, logged string) string {
 	v := t.Verdict
 	switch {
+	case v.Outcome == nil && slices.Contains(v.Missing, "policies"):
+		return upper(stop(firstOf(explained.Meaning, logged))) + " No policies are loaded, so no rule can be named: write the policy file's path into the configuration."
 	case v.Outcome == nil:
 		return "What the policies decide cannot be said" + missing(v) + "."
 	case *v.Outcome == mail.Accepted && t.Agreement.Result == engine.NotPolicy:

@@ -50,7 +50,7 @@ func addExceptFlags(c *cobra.Command, f *exceptFlags) {
 }
 
 func (s *session) except(ctx context.Context, a *app.App, actor exception.Actor, kind engine.Kind, id string, f exceptFlags) error {
-	m, err := a.Index.Get(ctx, id)
+	m, err := a.Message(ctx, id)
 	if errors.Is(err, index.ErrNotFound) {
 		return notFound(id)
 	}
@@ -75,7 +75,7 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 		if err != nil {
 			return err
 		}
-		return s.printDraft(d)
+		return s.printDraft(d, engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
 	}
 	before := engine.Decide(a.Set(), &p.Message, a.Now())
 	e, err := a.Create(ctx, actor, p)
@@ -112,19 +112,6 @@ func parseExpires(text string, now time.Time, loc *time.Location) (at time.Time,
 	return time.Time{}, false, fmt.Errorf("--expires %q is not known: write 30d, a day such as 2026-12-23, or never", text)
 }
 
-func (s *session) printDraft(d exception.Draft) error {
-	if s.json {
-		return s.printJSON(s.stdout, d)
-	}
-	var b strings.Builder
-	b.WriteString(exceptionText(d.Exception, d.Exception.Created))
-	for _, g := range d.Guards {
-		fmt.Fprintf(&b, "%-14s %s %s\n", g.Answer, g.Name, g.Sentence)
-	}
-	_, err := io.WriteString(s.stdout, plain(b.String()))
-	return err
-}
-
 func exceptionText(e exception.Exception, now time.Time) string {
 	var b strings.Builder
 	until := "never ends"
@@ -132,6 +119,9 @@ func exceptionText(e exception.Exception, now time.Time) string {
 		until = "until " + e.Expires.UTC().Format("2006-01-02 15:04")
 	}
 	fmt.Fprintf(&b, "exception %d  %s %s  %s -> %s  %s  %s  %s\n", e.ID, e.Kind, e.Scope, or(e.From.Value, string(e.From.Type)), or(e.To.Value, string(e.To.Type)), e.State(now), until, e.Narrative)
+	if note := e.PublishNote(); note != "" {
+		fmt.Fprintf(&b, "  %s\n", note)
+	}
 	for i, step := range e.Steps {
 		if e.State(now) == exception.Pending {
 			fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
@@ -143,7 +133,9 @@ func exceptionText(e exception.Exception, now time.Time) string {
 func newException(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "exception", Short: "the exceptions and their journal", Args: cobra.NoArgs}
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every exception, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error { return s.printExceptions(a, a.Exceptions.List()) })
+		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.printExceptions(c.Context(), a, a.Exceptions.List())
+		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show ID", Short: "one exception", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		return s.onException(c, args, func(a *app.App, _ exception.Actor, id int) (exception.Exception, error) {
@@ -187,35 +179,6 @@ func newException(s *session) *cobra.Command {
 	return c
 }
 
-func (s *session) printExceptions(a *app.App, list []exception.Exception) error {
-	for _, e := range list {
-		var err error
-		if s.json {
-			err = s.printJSON(s.stdout, withState(e, a.Now()))
-		} else {
-			line, _, _ := strings.Cut(exceptionText(e, a.Now()), "\n")
-			_, err = fmt.Fprintln(s.stdout, plain(line))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	if len(list) == 0 {
-		return errNothing
-	}
-	return nil
-}
-
-// statedException is an exception with where it stands now.
-type statedException struct {
-	exception.Exception
-	State exception.State `json:"state"`
-}
-
-func withState(e exception.Exception, now time.Time) statedException {
-	return statedException{Exception: e, State: e.State(now)}
-}
-
 func (s *session) onException(c *cobra.Command, args []string, do func(*app.App, exception.Actor, int) (exception.Exception, error)) error {
 	id, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -229,10 +192,14 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 		if err != nil {
 			return err
 		}
-		if s.json {
-			return s.printJSON(s.stdout, withState(e, a.Now()))
+		h, err := a.Living(c.Context(), e)
+		if err != nil {
+			return err
 		}
-		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())))
+		if s.json {
+			return s.printJSON(s.stdout, livingException{e, e.State(a.Now()), h})
+		}
+		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())+healthText(h)))
 		return err
 	})
 }

@@ -39,6 +39,7 @@ type dialogue struct {
 	helo     string
 	from, to string
 	subject  string
+	from822  string // From header, when there is to be one
 
 	outcome  mail.Outcome
 	phase    mail.Phase
@@ -142,7 +143,11 @@ func (p *postfix) send(t *testing.T, d dialogue, from string) mail.Reply {
 	if _, _, err := text.ReadResponse(220); err != nil {
 		t.Fatal(err)
 	}
-	body := "Subject: " + d.subject + "\r\n\r\nhello\r\n."
+	header := ""
+	if d.from822 != "" {
+		header = "From: " + d.from822 + "\r\n"
+	}
+	body := header + "Subject: " + d.subject + "\r\n\r\nhello\r\n."
 	var last mail.Reply
 	for _, command := range []string{"HELO " + helo, "MAIL FROM:<" + from + ">", "RCPT TO:<" + d.to + ">", "DATA", body} {
 		if err := text.PrintfLine("%s", command); err != nil {
@@ -164,20 +169,22 @@ func (p *postfix) send(t *testing.T, d dialogue, from string) mail.Reply {
 }
 
 type postfix struct {
+	dir       string // its configuration stands in etc
 	addr, log string
 	size      int64
 }
 
 // startPostfix runs a Postfix of our own: its configuration, queue and log in a
 // temporary folder, every next hop a sink of the test, bound to loopback only.
-func startPostfix(t *testing.T) *postfix {
+// Each of more is a line of main.cf; @DIR@ stands for that folder.
+func startPostfix(t *testing.T, more ...string) *postfix {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mailwhy-postfix")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	p := &postfix{addr: "127.0.0.1:" + freePort(t), log: filepath.Join(dir, "log", "maillog")}
+	p := &postfix{dir: dir, addr: "127.0.0.1:" + freePort(t), log: filepath.Join(dir, "log", "maillog")}
 	for _, sub := range []string{"etc", "spool", "data", "log"} {
 		must(t, os.MkdirAll(filepath.Join(dir, sub), 0o755))
 	}
@@ -195,6 +202,9 @@ func startPostfix(t *testing.T) *postfix {
 	for _, name := range []string{"main.cf", "master.cf", "sender_access", "helo_access", "header_checks", "recipients", "transport"} {
 		data, err := os.ReadFile(filepath.Join("testdata", "postfix", name))
 		must(t, err)
+		if name == "main.cf" {
+			data = append(data, strings.Join(more, "\n")+"\n"...)
+		}
 		must(t, os.WriteFile(filepath.Join(dir, "etc", name), []byte(replace.Replace(string(data))), 0o644))
 	}
 	must(t, os.WriteFile(p.log, nil, 0o644))

@@ -45,12 +45,12 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 	if err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	sink := &parseSink{parser: parser, format: format, name: name, emit: emit}
+	stream := parser.Open(logparse.Source{ID: logparse.SourceID(first), Name: name, Format: format, ModTime: modified})
 	whole := io.MultiReader(bytes.NewReader(head), in)
-	if _, err := tail.Feed(ctx, whole, tail.Source{ID: logparse.SourceID(first), Path: name, ModTime: modified}, 0, sink); err != nil {
+	if err := stream.Read(ctx, whole, func() { parser.Drain(emit) }); err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	return sink.stream.Stats(), nil
+	return stream.Stats(), nil
 }
 
 // firstLine reads until the first line is complete and returns all it has read.
@@ -70,25 +70,6 @@ func firstLine(in io.Reader) (head, first []byte, err error) {
 		}
 	}
 }
-
-// parseSink gives one log to the parser.
-type parseSink struct {
-	parser       *logparse.Parser
-	stream       *logparse.Stream
-	format, name string
-	emit         func(mail.Message)
-}
-
-func (p *parseSink) Chunk(_ context.Context, s tail.Source, offset int64, data []byte, eof bool) (int, error) {
-	if p.stream == nil {
-		p.stream = p.parser.Open(logparse.Source{ID: s.ID, Name: p.name, Format: p.format, ModTime: s.ModTime})
-	}
-	used := p.stream.Feed(offset, data, eof)
-	p.parser.Drain(p.emit)
-	return used, nil
-}
-
-func (p *parseSink) Idle(context.Context) error { return nil }
 
 // expand turns globs into the files they match, in the order of their names. A
 // name that is a file stands for itself, whatever signs are in it.

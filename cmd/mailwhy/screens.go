@@ -57,7 +57,13 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 			return tui.Services{}, err
 		}
 		started = true
-		go func() { owned <- own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+		go func() {
+			owned <- own(ctx, a, func(ctx context.Context) error {
+				a.WorkBeside(ctx)
+				<-ctx.Done()
+				return nil
+			})
+		}()
 		return a.Services(a.Actor(uint32(os.Getuid()))), nil
 	}
 	user := exception.Actor{Name: os.Getenv("USER")}

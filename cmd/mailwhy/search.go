@@ -74,6 +74,9 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 	if err != nil {
 		return errors.Join(flush(), err)
 	}
+	if after == "" { // all were printed: what arrived since is not part of this answer
+		total.Count = shown
+	}
 	if s.json {
 		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now.UTC().Format("2006-01-02T15:04:05.000Z07:00")})
 	} else {

@@ -20,8 +20,12 @@ type worker struct {
 }
 
 // workersOf lists the background work of the server: one line each.
-func workersOf(*app.App) []worker {
-	return []worker{}
+func workersOf(a *app.App) []worker {
+	var list []worker
+	for _, w := range a.Workers() {
+		list = append(list, worker{w.Name, w.Run})
+	}
+	return list
 }
 
 func newServe(s *session) *cobra.Command {

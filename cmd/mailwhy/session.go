@@ -67,6 +67,9 @@ func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor
 		return err
 	}
 	err = do(a, a.Actor(uint32(os.Getuid())))
+	if publishErr := a.PublishNow(ctx); publishErr != nil {
+		err = errors.Join(err, publishErr)
+	}
 	if closeErr := a.Close(); closeErr != nil && err == nil {
 		err = closeErr
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,8 @@ type whyFlags struct {
 	messages                 string
 	impact                   bool
 
+	// history gives the sender's other messages; nil without an index.
+	history func(*mail.Message) engine.History
 	// weigh counts what a change would alter in the index; nil without one.
 	weigh func(engine.Change) (engine.ImpactReport, error)
 }
@@ -65,6 +68,7 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 					return err
 				}
 			}
+			f.history = func(m *mail.Message) engine.History { return a.History(c.Context(), m) }
 			if f.impact {
 				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
 			}
@@ -81,7 +85,7 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 // whyIn answers for the messages the flags name; a is nil without an index.
 func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlags, args []string, at, now time.Time) error {
 	if len(args) == 1 {
-		m, err := a.Index.Get(c.Context(), args[0])
+		m, err := a.Message(c.Context(), args[0])
 		if errors.Is(err, index.ErrNotFound) {
 			return notFound(args[0])
 		}
@@ -91,6 +95,7 @@ func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlag
 		return s.printTrace(s.stdout, set, &m, f, at, now)
 	}
 	if f.messages != "" {
+		f.history = nil // these messages are not of the index
 		return s.whyMessages(set, f, at, now)
 	}
 	m, err := f.message()
@@ -187,7 +192,11 @@ func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) er
 }
 
 func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f whyFlags, at, now time.Time) error {
-	t := engine.Why(set, m, at, now)
+	var h engine.History
+	if f.history != nil {
+		h = f.history(m)
+	}
+	t := engine.WhyAmong(set, m, at, now, h)
 	if f.policyID != "" {
 		steps, ok := engine.ExplainPolicy(set, m, t.AsOf, f.policyID)
 		if !ok {
@@ -222,11 +231,13 @@ func traceText(m *mail.Message, t engine.Trace) string {
 	}
 	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, cell.Clean(t.Agreement.Detail))
 	for _, r := range t.Remedies {
-		works := "perhaps"
-		if r.Works != nil {
-			works = map[bool]string{true: "works", false: "useless"}[*r.Works]
+		fmt.Fprintf(&b, "%-10s %s %s: %s\n", worksWord(r.Works), r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
+		if r.Others != nil && r.Others.Stopped > 0 {
+			fmt.Fprintf(&b, "           lets in %d of %d other messages of this sender that are stopped now\n", r.Others.Freed, r.Others.Stopped)
 		}
-		fmt.Fprintf(&b, "%-10s %s %s: %s\n", works, r.Kind, cell.Clean(r.Scope), cell.Clean(r.Because))
+		for _, risk := range r.Risks {
+			fmt.Fprintf(&b, "           risk: %s\n", cell.Clean(risk))
+		}
 		if r.Impact != nil {
 			fmt.Fprintf(&b, "           would alter %d messages of %d senders to %d recipients; %d were never scanned\n", r.Impact.Messages, r.Impact.Senders, r.Impact.Recipients, r.Impact.NeverScanned)
 		}
@@ -242,6 +253,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 
 func verdictText(v engine.Verdict) string {
 	if v.Outcome == nil {
+		if slices.Contains(v.Missing, "policies") {
+			return "undetermined: no policies are loaded; name the policy file in the configuration, or with --policy"
+		}
 		return "undetermined; the log lacks " + strings.Join(v.Missing, ", ")
 	}
 	text := string(*v.Outcome)

@@ -21,6 +21,7 @@ const (
 	entryApprove    entryKind = "approve"
 	entryConfirm    entryKind = "confirm"
 	entryPolicyEdit entryKind = "policy_edit"
+	entryPublish    entryKind = "publish"
 )
 
 // entry is one line of the journal without its own hash, which stands last in
@@ -34,11 +35,13 @@ type entry struct {
 	Exception *Exception `json:"exception,omitempty"` // create
 	Effect    *effect    `json:"effect,omitempty"`    // create
 
-	ID     int       `json:"id,omitempty"`     // the exception revoked, extended, approved or confirmed
+	ID     int       `json:"id,omitempty"`     // the exception revoked, extended, approved, confirmed or published
 	Until  time.Time `json:"until,omitzero"`   // extend: the new expiry
 	Reason string    `json:"reason,omitempty"` // revoke, extend
 
 	Policy *PolicyEdit `json:"policy,omitempty"` // policy_edit
+
+	Receipts []Receipt `json:"receipts,omitempty"` // publish
 
 	Prev string `json:"prev"` // hash of the entry before; genesis for the first
 }

@@ -32,6 +32,7 @@ const (
 	Pending State = "pending" // journalled, still to be done by hand or by a publisher
 	Expired State = "expired"
 	Revoked State = "revoked"
+	Failed  State = "failed" // a gateway could not be given it; it is tried again, see Receipt
 )
 
 // Exception is an entry a person made.
@@ -62,6 +63,7 @@ type Exception struct {
 	Extensions   int       `json:"extensions,omitempty"`  // times its expiry was moved later
 	Confirmed    time.Time `json:"confirmed,omitzero"`    // when its steps were confirmed done; zero = not yet
 	ApprovedBy   string    `json:"approved_by,omitempty"` // who approved it, never who made it
+	Published    []Receipt `json:"published,omitempty"`   // the newest answer of each gateway, by its name
 }
 
 // State tells where it stands at now.
@@ -71,7 +73,9 @@ func (e Exception) State(now time.Time) State {
 		return Revoked
 	case !e.Expires.IsZero() && !now.Before(e.Expires):
 		return Expired
-	case len(e.Steps) > 0 && e.Confirmed.IsZero():
+	case e.published() == PublishFailed:
+		return Failed
+	case len(e.Steps) > 0 && e.Confirmed.IsZero() && e.published() != PublishLive:
 		return Pending
 	}
 	return Live
@@ -81,7 +85,7 @@ func (e Exception) State(now time.Time) State {
 // revoked, whether or not its steps are done.
 func (e Exception) InForce(now time.Time) bool {
 	s := e.State(now)
-	return s == Live || s == Pending
+	return s == Live || s == Pending || s == Failed
 }
 
 // ExpiryWarning is how long before its expiry an exception is said to expire.

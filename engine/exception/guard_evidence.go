@@ -87,7 +87,7 @@ func (q question) guardLookalike() Guard {
 		return ok(name)
 	}
 	for _, own := range q.set.InternalDomains() {
-		if how := resembles(domain, own); how != "" {
+		if how := engine.Resembles(domain, own); how != "" {
 			return needsApprover(name, fmt.Sprintf("%s %s our own %s", domain, how, own))
 		}
 	}

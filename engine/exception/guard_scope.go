@@ -130,10 +130,10 @@ func (q question) guardSharedDomain() Guard {
 	if q.set.FreeMail(domain) {
 		return refused(name, fmt.Sprintf("%s is a free-mail domain: name the one sender", domain))
 	}
-	if free, found := under(domain, freeMailDomains()); found {
+	if free, found := engine.FreeMailService(domain); found {
 		return refused(name, fmt.Sprintf("%s belongs to the free-mail service %s: name the one sender", domain, free))
 	}
-	if esp, found := under(domain, sharedSenderDomains()); found {
+	if esp, found := engine.SharedSender(domain); found {
 		return refused(name, fmt.Sprintf("%s belongs to the mailing service %s, which sends for many: name the one sender", domain, esp))
 	}
 	return ok(name)
@@ -185,7 +185,7 @@ func (q question) guardOwnDomain() Guard {
 		return ok(name)
 	}
 	domain := specDomain(e.From)
-	if _, own := under(domain, q.set.InternalDomains()); own || e.From.Type == engine.InternalAddresses {
+	if _, own := engine.Under(domain, q.set.InternalDomains()); own || e.From.Type == engine.InternalAddresses {
 		return refused(name, fmt.Sprintf("%s is ours: mail from outside that claims to come from it may be forged, only an admin may let it in", specWord(e.From)))
 	}
 	return ok(name)

@@ -38,7 +38,7 @@ func (l *ledger) check(e entry) error {
 			return fmt.Errorf("it records no policy edit")
 		}
 		return nil
-	case entryRevoke, entryExtend, entryApprove, entryConfirm:
+	case entryRevoke, entryExtend, entryApprove, entryConfirm, entryPublish:
 	default:
 		return fmt.Errorf("its kind %q is not known to this version", e.Kind)
 	}
@@ -47,6 +47,8 @@ func (l *ledger) check(e entry) error {
 	}
 	x := l.exceptions[e.ID-1]
 	switch {
+	case e.Kind == entryPublish: // what ended is still to be withdrawn
+		return nil
 	case !x.Revoked.IsZero():
 		return fmt.Errorf("it speaks of exception %d, which was revoked before", e.ID)
 	case e.Kind == entryApprove && e.Actor.Name == x.Actor.Name:
@@ -74,6 +76,9 @@ func (l *ledger) apply(e entry) {
 		l.exceptions[e.ID-1].ApprovedBy = e.Actor.Name
 	case entryConfirm:
 		l.exceptions[e.ID-1].Confirmed = e.Time
+	case entryPublish:
+		x := &l.exceptions[e.ID-1]
+		x.Published = x.withReceipts(e.Receipts)
 	case entryPolicyEdit:
 		l.edits = append(l.edits, *e.Policy)
 	}

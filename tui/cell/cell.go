@@ -46,6 +46,28 @@ func Truncate(s string, w int, tail string) string {
 	return ansi.Truncate(head, room, "") + tail
 }
 
+// TruncateLeft cuts clean text to at most w cells and keeps its end, which is
+// what tells the names of files apart; what was cut is marked by head, which
+// counts.
+func TruncateLeft(s string, w int, head string) string {
+	if w <= 0 {
+		return ""
+	}
+	over := Width(s) - w
+	if over <= 0 {
+		return s
+	}
+	if Width(head) > w {
+		head = ""
+	}
+	end := ansi.TruncateLeft(s, over+Width(head), "")
+	for Width(end)+Width(head) > w { // the cut went through a wide character
+		over++
+		end = ansi.TruncateLeft(s, over+Width(head), "")
+	}
+	return head + end
+}
+
 // Show is Fit for untrusted text of any length: it cleans no more of it than
 // can be seen.
 func Show(s string, w int, tail string) string {

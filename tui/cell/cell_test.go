@@ -130,3 +130,23 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+func TestTruncateLeft(t *testing.T) {
+	cases := []struct {
+		s    string
+		w    int
+		want string
+	}{
+		{"/var/log/mail.log", 20, "/var/log/mail.log"},
+		{"/var/log/mail.log", 9, "…mail.log"},
+		{"/var/log/mail.log", 1, "…"},
+		{"/var/log/mail.log", 0, ""},
+		{"日本語ログ", 5, "…ログ"},
+		{"日本語ログ", 6, "…ログ"},
+	}
+	for _, c := range cases {
+		if got := cell.TruncateLeft(c.s, c.w, "…"); got != c.want {
+			t.Errorf("%q to %d cells: %q, want %q", c.s, c.w, got, c.want)
+		}
+	}
+}

@@ -18,7 +18,6 @@ import (
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
-	"mailwhy/engine/mail"
 	"mailwhy/index"
 	"mailwhy/index/ingest"
 )
@@ -41,6 +40,9 @@ type App struct {
 	pumpProblem string // why the logs are not followed; "" = they are
 	changed     chan struct{}
 	seen        fileMark
+
+	applied  []engine.Change // in set
+	gateways gateways
 }
 
 // fileMark tells whether a file was written since.
@@ -69,7 +71,7 @@ func Open(c config.Config) (*App, error) {
 	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore}); err != nil {
 		return nil, errors.Join(err, a.Index.Close(), a.lock.Close())
 	}
-	if err := a.loadPolicy(); err != nil {
+	if err := errors.Join(a.loadPolicy(), a.openGateways()); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
@@ -101,7 +103,7 @@ func OpenSoon(ctx context.Context, c config.Config) (*App, error) {
 
 // Close ends everything and gives the folder back.
 func (a *App) Close() error {
-	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.lock.Close())
+	return errors.Join(a.Exceptions.Close(), a.Index.Close(), a.gateways.decisions.Close(), a.lock.Close())
 }
 
 // loadPolicy reads the policy file; without one the set is empty.
@@ -136,8 +138,16 @@ func markOf(path string) fileMark {
 func (a *App) applyExceptions() {
 	changes := a.Exceptions.Changes()
 	a.mu.Lock()
+	a.set, a.applied = a.base.Apply(changes...), changes
+	a.mu.Unlock()
+	a.tell()
+	a.gateways.kick()
+}
+
+// tell wakes those who wait for changes of the set or of an exception.
+func (a *App) tell() {
+	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.set = a.base.Apply(changes...)
 	close(a.changed)
 	a.changed = make(chan struct{})
 }
@@ -180,7 +190,7 @@ func (a *App) Troubles() []Trouble {
 	for _, sentence := range found {
 		list = append(list, Trouble{a.Config.Data, sentence})
 	}
-	return list
+	return append(list, a.gateways.all()...)
 }
 
 // lookEvery is how often the policy file and the journal are looked at: an
@@ -342,28 +352,6 @@ func (a *App) Sources() []ingest.Status {
 		return nil
 	}
 	return a.pump.Status()
-}
-
-// Impact replays a change of the set in force against everything in the index.
-func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
-	return a.ImpactIn(ctx, a.Set(), change)
-}
-
-// ImpactIn is Impact for a change of another set.
-func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
-	var failed error
-	report, err := engine.Impact(ctx, set, change, a.Now(), func(yield func(mail.Message) bool) {
-		for m, err := range a.Index.Messages(ctx, index.Query{}) {
-			if err != nil {
-				failed = err
-				return
-			}
-			if !yield(m) {
-				return
-			}
-		}
-	})
-	return report, errors.Join(err, failed)
 }
 
 // Create journals an exception; it is in force when it returns.

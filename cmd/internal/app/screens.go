@@ -28,10 +28,12 @@ func (s searcher) Impact(ctx context.Context, change engine.Change) (engine.Impa
 type explainer struct{ app *App }
 
 func (e explainer) Why(m mail.Message) engine.Trace {
-	return engine.Why(e.app.Set(), &m, time.Time{}, e.app.Now())
+	m = e.app.Recall(m)
+	return engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m))
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
+	m = e.app.Recall(m)
 	set, now := e.app.Set(), e.app.Now()
 	at := m.Time
 	if at.IsZero() {
@@ -62,10 +64,12 @@ type excepter struct {
 }
 
 func (x excepter) Propose(ctx context.Context, p exception.Proposal) (exception.Draft, error) {
+	p.Message = x.app.Recall(p.Message)
 	return x.app.Exceptions.Propose(ctx, x.app.Set(), x.actor, p)
 }
 
 func (x excepter) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
+	p.Message = x.app.Recall(p.Message)
 	return x.app.Create(ctx, x.actor, p)
 }
 
@@ -79,6 +83,10 @@ func (x excepter) Confirm(ctx context.Context, id int) (exception.Exception, err
 
 func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error) {
 	return x.app.Extend(ctx, x.actor, id, until, reason)
+}
+
+func (x excepter) Living(ctx context.Context, e exception.Exception) (exception.Health, error) {
+	return x.app.Living(ctx, e)
 }
 
 func (x excepter) List() []exception.Exception { return x.app.Exceptions.List() }

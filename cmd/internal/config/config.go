@@ -30,6 +30,8 @@ type Config struct {
 	RBLZones      []string `yaml:"rbl_zones"`      // block lists that check asks
 	DKIMSelectors []string `yaml:"dkim_selectors"` // DKIM keys that check looks for
 	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
+
+	Gateways `yaml:",inline"`
 }
 
 // Default returns the defaults; env looks environment variables up.
@@ -38,7 +40,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark"}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -90,6 +92,9 @@ func (c *Config) read(file string, data []byte) error {
 	}
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
+	}
+	if err := c.check(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
 }

@@ -1,9 +1,21 @@
-package exception
+package engine
 
 import "strings"
 
-// under reports whether a folded domain is one of a list or below one of them.
-func under(domain string, list []string) (match string, found bool) {
+// FreeMailService names the free-mail service a folded domain belongs to, by
+// itself or as a host below it.
+func FreeMailService(domain string) (service string, found bool) {
+	return Under(domain, freeMailServices())
+}
+
+// SharedSender names the mailing service a folded envelope domain belongs to:
+// it sends for many customers, and a permit for it is one for all of them.
+func SharedSender(domain string) (service string, found bool) {
+	return Under(domain, sharedSenders())
+}
+
+// Under reports whether a folded domain is one of a list or below one of them.
+func Under(domain string, list []string) (match string, found bool) {
 	for _, d := range list {
 		if domain == d || strings.HasSuffix(domain, "."+d) {
 			return d, true
@@ -12,8 +24,8 @@ func under(domain string, list []string) (match string, found bool) {
 	return "", false
 }
 
-// freeMailDomains are domains where anybody gets a mailbox.
-func freeMailDomains() []string {
+// freeMailServices are domains where anybody gets a mailbox.
+func freeMailServices() []string {
 	return []string{
 		"163.com", "126.com", "aol.com", "bigpond.com", "btinternet.com", "comcast.net", "cox.net", "duck.com",
 		"earthlink.net", "fastmail.com", "fastmail.fm", "free.fr", "freenet.de", "gmail.com", "gmx.at", "gmx.ch",
@@ -29,9 +41,9 @@ func freeMailDomains() []string {
 	}
 }
 
-// sharedSenderDomains are envelope domains of services that send for many
+// sharedSenders are envelope domains of services that send for many
 // customers: a permit for one is a permit for all of them.
-func sharedSenderDomains() []string {
+func sharedSenders() []string {
 	return []string{
 		"activecampaign.com", "acems1.com", "acems2.com", "acems3.com", "amazonses.com", "aweber.com", "bluehornet.com",
 		"bmsend.com", "brevo.com", "brevosend.com", "cmail19.com", "cmail20.com", "cmail1.com", "cmail2.com",

@@ -1,4 +1,4 @@
-package exception
+package engine
 
 import (
 	"strings"
@@ -7,11 +7,12 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// resembles says how a foreign domain could be taken for one of ours, "" when
+// Resembles says how a foreign domain could be taken for one of ours, "" when
 // it could not: letters of another script or digits that look the same
 // (an IDN homograph, RFC 5890 and Unicode TR 39), or at most two typing errors.
-// Host names below a domain are looked at with and without the host part.
-func resembles(domain, own string) string {
+// Host names below a domain are looked at with and without the host part. Both
+// are folded.
+func Resembles(domain, own string) string {
 	domains, owns := withParent(domain), withParent(own)
 	if domains[len(domains)-1] == owns[len(owns)-1] {
 		return "" // a host below our own domain
@@ -24,7 +25,7 @@ func resembles(domain, own string) string {
 			switch looksD, looksO := skeleton(d), skeleton(o); {
 			case looksD == looksO:
 				return "looks the same as"
-			case distance(d, o) <= 2 || distance(looksD, looksO) <= 2:
+			case editDistance(d, o) <= 2 || editDistance(looksD, looksO) <= 2:
 				return "differs by one or two letters from"
 			}
 		}
@@ -74,10 +75,10 @@ func plainLetter(r rune) (rune, bool) {
 	return 0, false
 }
 
-// distance is the number of single-letter insertions, deletions, replacements
+// editDistance is the number of single-letter insertions, deletions, replacements
 // and swaps of neighbours between two names (Damerau-Levenshtein, optimal
 // string alignment). It is cut short: more than two is three.
-func distance(a, b string) int {
+func editDistance(a, b string) int {
 	x, y := []rune(a), []rune(b)
 	const far = 3
 	if d := len(x) - len(y); d >= far || d <= -far {

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mailwhy/engine/mail"
+)
+
+func TestImpact(t *testing.T) {
+	set := remedySet(t, "groups: {Blocked Senders: {members: [bad.example]}}\n")
+	score := 40.0
+	day := func(n int) time.Time { return remedyNoon.AddDate(0, 0, -n) }
+	messages := []mail.Message{
+		{ID: "plain", Time: day(1), EnvelopeFrom: "a@bad.example", Recipient: "bob@corp.example", Phase: mail.PhaseData},
+		{ID: "refused before its content", Time: day(1), EnvelopeFrom: "a@bad.example", Recipient: "bob@corp.example", Phase: mail.PhaseRcpt},
+		{ID: "spam that failed SPF", Time: day(2), EnvelopeFrom: "A@bad.example", Recipient: "bob@corp.example", Phase: mail.PhaseEndOfData, SpamScore: &score, Auth: mail.Auth{SPF: "Fail"}},
+		{ID: "somebody else of the domain", Time: day(2), EnvelopeFrom: "b@bad.example", Recipient: "bob@corp.example"},
+		{ID: "let in anyway", Time: day(2), EnvelopeFrom: "a@good.example", Recipient: "bob@corp.example"},
+		{ID: "to sue", Time: day(3), EnvelopeFrom: "a@bad.example", Recipient: "sue@corp.example"},
+	}
+	f := func(scope string, want ImpactReport) {
+		t.Helper()
+		parsed, err := ParseScope(scope)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Draft(set, KindBypass, parsed, &messages[0], "E-1", "", remedyNoon, remedyNoon.AddDate(0, 1, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := Impact(context.Background(), set, c, remedyNoon, slices.Values(messages))
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", scope, err, diff)
+		}
+	}
+	f("sender>recipient", ImpactReport{Messages: 3, Senders: 1, Recipients: 1, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
+		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 1}, Worst: []string{"spam that failed SPF", "refused before its content", "plain"}})
+	f("sender>all", ImpactReport{Messages: 4, Senders: 1, Recipients: 2, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
+		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 1, "2026-11-20": 1}, Worst: []string{"spam that failed SPF", "refused before its content", "plain", "to sue"}})
+	f("domain>recipient", ImpactReport{Messages: 4, Senders: 2, Recipients: 1, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
+		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 2}, Worst: []string{"spam that failed SPF", "refused before its content", "plain", "somebody else of the domain"}})
+}
+
+func TestImpactIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	examined := 0
+	endless := func(yield func(mail.Message) bool) {
+		for ; yield(mail.Message{EnvelopeFrom: "a@bad.example", Recipient: "bob@corp.example"}); examined++ {
+			if examined == 1000 {
+				cancel()
+			}
+		}
+	}
+	if _, err := Impact(ctx, remedySet(t, ""), Change{}, remedyNoon, endless); !errors.Is(err, context.Canceled) || examined > 2000 {
+		t.Errorf("%v after %d messages", err, examined)
+	}
+}
+
+// TestReachHoldsWhatFlips: what a change alters is within its reach, whatever
+// the policies and the message.
+func TestReachHoldsWhatFlips(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 8))
+	flipped := 0
+	for range 300 {
+		set, m := compile(randomFile(r)), randomMessage(r)
+		for _, remedy := range Remedies(set, &m, remedyNoon) {
+			after, reach := set.Apply(remedy.Change), set.Reach(remedy.Change)
+			for range 20 {
+				other := randomMessage(r)
+				if r.IntN(3) == 0 {
+					other.Recipient = m.Recipient
+				}
+				if r.IntN(3) == 0 {
+					other.EnvelopeFrom, other.HeaderFrom = m.HeaderFrom, m.EnvelopeFrom
+				}
+				if other.HeaderFrom == "" && r.IntN(2) == 0 {
+					other.Reply.Text = "Rejected by header based Blocked Senders: " + string(m.EnvelopeFrom)
+				}
+				if !Flips(set, after, &other, remedyNoon) {
+					continue
+				}
+				if flipped++; !reach.Touches(&other) {
+					t.Fatalf("%s %s alters %+v, which is out of reach %+v", remedy.Kind, remedy.Scope, other, reach)
+				}
+			}
+		}
+	}
+	if flipped < 500 {
+		t.Errorf("only %d messages flipped: the test shows little", flipped)
+	}
+}
+
+// history yields n messages of 20,000 senders.
+func history(n int) iter.Seq[mail.Message] {
+	var senders []mail.Path
+	for i := range 20_000 {
+		senders = append(senders, mail.Path(fmt.Sprintf("user%d@d%d.example", i, i%50)))
+	}
+	return func(yield func(mail.Message) bool) {
+		m := mail.Message{Time: remedyNoon, Recipient: "bob@corp.example", Phase: mail.PhaseRcpt, Client: mail.Client{IP: "203.0.113.7"}}
+		for i := range n {
+			m.EnvelopeFrom = senders[i%len(senders)]
+			if !yield(m) {
+				return
+			}
+		}
+	}
+}
+
+// BenchmarkImpact replays a million messages, of which a fiftieth is within
+// reach: go test ./engine -run xxx -bench Impact -benchtime 1x
+func BenchmarkImpact(b *testing.B) {
+	set := overlapping(1000)
+	c := Change{Kind: KindBypass, Policies: []Policy{{Section: SectionBlockedSenders, ID: "E-1", Option: OptionNoAction, FromPart: EnvelopeFrom, Override: true,
+		From: Spec{Type: EmailDomain, Value: "d7.example"}, To: Spec{Type: IndividualAddress, Value: "bob@corp.example"}}}}
+	for b.Loop() {
+		report, err := Impact(b.Context(), set, c, remedyNoon, history(1_000_000))
+		if err != nil || report.Examined != 1_000_000 {
+			b.Fatalf("%+v %v", report, err)
+		}
+	}
+}

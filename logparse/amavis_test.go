@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzAmavis(f *testing.F) { fuzzFormat(f, "amavis") }

@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzCisco(f *testing.F) { fuzzFormat(f, "cisco-esa") }

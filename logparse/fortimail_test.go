@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzFortiMail(f *testing.F) { fuzzFormat(f, "fortimail") }

@@ -1,0 +1,195 @@
+package logparse
+
+import (
+	"bytes"
+	"strings"
+)
+
+// haraka reads the log of Haraka (haraka.github.io, "Logging") in its three
+// forms: "[LEVEL] [uuid] [plugin] words", logfmt and JSON.
+//
+// A connection's uuid counts its transactions ("UUID.1"), and a queued message
+// its deliveries ("UUID.1.1"). A plugin's denial stands on a line of its own,
+// which for senders and recipients is followed by what the client was told.
+type haraka struct {
+	stateless
+	p   *Parser
+	key []byte
+}
+
+func newHaraka(p *Parser) *haraka { return &haraka{p: p} }
+
+func (f *haraka) name() string { return "haraka" }
+
+// harakaLine is a line that was taken apart.
+type harakaLine struct {
+	lineAt
+	gateway    string
+	uuid       string // "UUID", "UUID.1", "UUID.1.1", "-"
+	source     string // plugin
+	words      string // with key=value behind
+	connection string // the uuid's first part
+	message    string // its first two
+}
+
+func (f *haraka) detect(line []byte) bool {
+	_, ok := harakaFields(line)
+	return ok
+}
+
+// harakaLevels are the levels of logger.js.
+var harakaLevels = []string{"DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN", "ERROR", "CRIT", "ALERT", "EMERG"}
+
+// harakaFields takes a line apart in whichever form it has.
+func harakaFields(line []byte) (l harakaLine, ok bool) {
+	head := line[:min(len(line), 200)]
+	switch {
+	case bytes.Contains(head, []byte(`"uuid"`)) && bytes.Contains(head, []byte(`"level"`)):
+		ok = l.json(jsonBody(line))
+	case bytes.Contains(head, []byte("level=")) && bytes.Contains(head, []byte(" uuid=")):
+		ok = l.logfmt(text(line))
+	default:
+		for at := 0; ; {
+			open := bytes.IndexByte(head[at:], '[')
+			if open < 0 {
+				return l, false
+			}
+			at += open + 1
+			if level, rest, found := strings.Cut(text(line[at:min(len(line), at+9)]), "]"); found && isOneOf(level, harakaLevels) && (rest == "" || rest[0] == ' ') {
+				return l, l.brackets(text(line[at+len(level)+1:]))
+			}
+		}
+	}
+	return l, ok
+}
+
+func isOneOf(s string, list []string) bool {
+	for _, one := range list {
+		if s == one {
+			return true
+		}
+	}
+	return false
+}
+
+// brackets reads " [uuid] [plugin] words".
+func (l *harakaLine) brackets(s string) bool {
+	uuid, rest, ok := strings.Cut(strings.TrimPrefix(s, " ["), "] [")
+	if !ok || len(uuid) > 60 || strings.Contains(uuid, " ") {
+		return false
+	}
+	source, words, ok := strings.Cut(rest, "]")
+	if !ok || len(source) > 100 {
+		return false
+	}
+	l.setUUID(uuid)
+	l.source, l.words = source, strings.TrimLeft(words, " ")
+	return true
+}
+
+// logfmt reads `level=NOTICE uuid=X source=core message="words" key=value`.
+func (l *harakaLine) logfmt(s string) bool {
+	_, s, _ = strings.Cut(s, "level=")
+	l.setUUID(harakaValue(s, "uuid"))
+	l.source = harakaValue(s, "source")
+	l.words = harakaValue(s, "message")
+	if _, rest, ok := strings.Cut(s, ` message="`+l.words+`"`); ok && l.words != "" {
+		l.words += rest
+	} else {
+		_, rest, _ := strings.Cut(s, " message=")
+		l.words = strings.TrimPrefix(rest, `""`)
+	}
+	l.words = strings.TrimLeft(l.words, " ")
+	return l.uuid != ""
+}
+
+// json reads {"level":"NOTICE","uuid":"X","source":"core","message":"words","key":"value"}.
+func (l *harakaLine) json(body []byte) bool {
+	var words strings.Builder
+	for _, field := range objectFields(body) {
+		switch field.key {
+		case "uuid":
+			l.setUUID(field.text())
+		case "source":
+			l.source = field.text()
+		case "message":
+			words.WriteString(field.text())
+		case "level", "timestamp":
+		default:
+			value := field.text()
+			if strings.ContainsAny(value, " \"") || value == "" {
+				value = `"` + value + `"`
+			}
+			words.WriteString(" " + field.key + "=" + value)
+		}
+	}
+	l.words = strings.TrimLeft(words.String(), " ")
+	return l.uuid != ""
+}
+
+func (l *harakaLine) setUUID(uuid string) {
+	l.uuid = uuid
+	l.connection, l.message = uuid, uuid
+	if dot := strings.IndexByte(uuid, '.'); dot > 0 {
+		l.connection = uuid[:dot]
+		if second := strings.IndexByte(uuid[dot+1:], '.'); second > 0 {
+			l.message = uuid[:dot+1+second]
+		}
+	}
+}
+
+// harakaValue returns the value of key=value or key="value", whose quotes are
+// doubled or escaped by nobody: the last quote before the next key ends it.
+func harakaValue(s, key string) string {
+	if !strings.HasPrefix(s, key+"=") {
+		i := strings.Index(s, " "+key+"=")
+		if i < 0 {
+			return ""
+		}
+		s = s[i+1:]
+	}
+	s = s[len(key)+1:]
+	switch {
+	case strings.HasPrefix(s, `"`):
+		s = s[1:]
+		for end := 0; ; end++ {
+			quote := strings.IndexByte(s[end:], '"')
+			if quote < 0 {
+				return s
+			}
+			end += quote
+			rest := s[end+1:]
+			word, _, equals := strings.Cut(strings.TrimPrefix(rest, " "), "=")
+			if rest == "" || equals && rest[0] == ' ' && !strings.ContainsAny(word, " \"") {
+				return s[:end]
+			}
+		}
+	case strings.HasPrefix(s, "<"):
+		return s[:angleEnd(s)]
+	}
+	value, _, _ := strings.Cut(s, " ")
+	return value
+}
+
+func (f *haraka) line(s *Stream, offset int64, line []byte) bool {
+	l, ok := harakaFields(line)
+	if !ok {
+		return s.pinned == f
+	}
+	l.lineAt = lineAt{s: s, offset: offset, raw: line}
+	if line[0] == '{' {
+		l.ms = epochMilli(&s.clock, objectFields(line).get("timestamp"))
+	} else {
+		var e envelope
+		n := s.clock.stampAndHost(line, &e)
+		l.ms = e.ms
+		if e.tag != nil || n > 0 && e.takeTag(line[n:]) && bytes.HasPrefix(e.tag, []byte("haraka")) {
+			l.gateway = string(e.host)
+		}
+	}
+	if l.ms != 0 {
+		s.seen(l.ms)
+	}
+	f.read(&l)
+	return true
+}

@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzHaraka(f *testing.F) { fuzzFormat(f, "haraka") }

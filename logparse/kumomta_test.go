@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzKumoMTA(f *testing.F) { fuzzFormat(f, "kumomta") }

@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzPowerMTA(f *testing.F) { fuzzFormat(f, "powermta") }

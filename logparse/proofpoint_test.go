@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzProofpoint(f *testing.F) { fuzzFormat(f, "proofpoint-pod") }

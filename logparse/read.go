@@ -1,0 +1,151 @@
+package logparse
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+)
+
+// blockSize is how much of a log is read at a time, in bytes: what stays in a
+// core's own cache until it is joined. A longer line makes a block grow.
+const blockSize = 128 << 10
+
+// blocksAhead is how many blocks may be read before they are joined.
+const blocksAhead = 4
+
+// block is some bytes of a log, cut into lines.
+type block struct {
+	offset int64 // of data
+	data   []byte
+	used   int // the rest of data is of a line that is not complete
+	lines  []span
+	cut    int64  // lines over 1 MiB
+	cutter cutter // as it stands behind used
+	err    error  // why nothing follows; io.EOF = the log has ended
+}
+
+// span is one line in a block, without its line end.
+type span struct {
+	start, end int32
+	mark       mark
+}
+
+// Read reads a whole log from its start and calls drained after each part of
+// it, when there may be messages to drain. It tells what Feed would tell.
+// Where there is more than one processor, reading, cutting and marking the
+// lines run ahead of joining them.
+func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
+	first := &block{}
+	first.read(r, first)
+	first.used = s.Feed(0, first.data, errors.Is(first.err, io.EOF)) // which tells the format
+	first.cutter = s.cutter
+	drained()
+	if first.err != nil {
+		return unlessEOF(first.err)
+	}
+	var marks func(line []byte) mark
+	f, _ := s.current.(marker)
+	if f != nil && s.pinned == nil && runtime.GOMAXPROCS(0) > 1 {
+		marks = f.newMarks()
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ahead, joined := readAhead(ctx, r, first, marks)
+	for b := range ahead {
+		s.join(b, f)
+		drained()
+		if b.err != nil {
+			return unlessEOF(b.err)
+		}
+		joined <- b
+	}
+	return ctx.Err()
+}
+
+// readAhead reads what follows a block. The blocks are given back through
+// joined; ahead is closed when ctx ends.
+func readAhead(ctx context.Context, r io.Reader, before *block, marks func(line []byte) mark) (ahead <-chan *block, joined chan<- *block) {
+	full, free := make(chan *block), make(chan *block, blocksAhead)
+	for range blocksAhead {
+		free <- &block{}
+	}
+	go func() {
+		defer close(full)
+		for before.err == nil {
+			var b *block
+			select {
+			case <-ctx.Done():
+				return
+			case b = <-free:
+			}
+			b.read(r, before)
+			b.cutLines(before.cutter, marks)
+			select {
+			case <-ctx.Done():
+				return
+			case full <- b:
+			}
+			before = b
+		}
+	}()
+	return full, free
+}
+
+func unlessEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// read fills a block with what is left of the one before it, which may be b
+// itself, and what follows in r.
+func (b *block) read(r io.Reader, before *block) {
+	left := before.data[before.used:]
+	b.offset = before.offset + int64(before.used)
+	if size := max(blockSize, 2*len(left)); cap(b.data) < size {
+		b.data = append(make([]byte, 0, size), left...)
+	} else {
+		b.data = append(b.data[:0], left...)
+	}
+	n, err := r.Read(b.data[len(b.data):cap(b.data)])
+	b.data, b.err = b.data[:len(b.data)+n], err
+}
+
+// cutLines finds the lines of a block, and their landmarks if marks is set.
+func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
+	b.lines, b.cut = b.lines[:0], 0
+	p := newPiece(b.data, errors.Is(b.err, io.EOF)) // a log that breaks off has no half line
+	for {
+		start, end, whole, ok := c.next(&p)
+		if !ok {
+			b.used, b.cutter = p.pos, c
+			return
+		}
+		line := span{start: int32(start), end: int32(end)}
+		if marks != nil {
+			line.mark = marks(b.data[start:end])
+		}
+		if !whole {
+			b.cut++
+		}
+		b.lines = append(b.lines, line)
+	}
+}
+
+// join reads the lines of a block; f is the format that has marked them.
+func (s *Stream) join(b *block, f marker) {
+	s.stats.Cut += b.cut
+	s.cutter = b.cutter
+	marked := format(f)
+	for i := range b.lines {
+		l := &b.lines[i]
+		offset, line := b.offset+int64(l.start), b.data[l.start:l.end]
+		if l.mark.kind != 0 && s.current == marked && f.marked(s, offset, line, l.mark) {
+			s.stats.Lines++
+		} else {
+			s.line(offset, line)
+		}
+	}
+}

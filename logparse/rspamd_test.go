@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzRspamd(f *testing.F) { fuzzFormat(f, "rspamd") }

@@ -173,20 +173,38 @@ func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context)
 	running.Go(func() { p.write(writing) })
 	p.saver.start(writing, p.options)
 	err = read(reading)
-	switch broken := context.Cause(reading); {
-	case ctx.Err() != nil:
-		last, cancel := context.WithTimeout(writing, p.options.ending)
+	broken := context.Cause(reading)
+	switch {
+	case broken != nil && ctx.Err() == nil:
+		err = broken
+	case err == nil || ctx.Err() != nil:
+		last, cancel := p.lastWrites(writing, reading)
 		err = errors.Join(err, p.settle(last))
 		cancel()
-	case broken != nil:
-		err = broken
-	case err == nil:
-		err = p.settle(reading)
 	}
 	stop()
 	running.Wait()
 	p.saver.wait()
 	return err
+}
+
+// lastWrites is the context of what is written when reading has ended: a write
+// that failed ends it, and the end of the pump's own context after a while.
+func (p *Pump) lastWrites(writing, reading context.Context) (context.Context, context.CancelFunc) {
+	last, cancel := context.WithCancelCause(writing)
+	stop := context.AfterFunc(reading, func() {
+		cause := context.Cause(reading)
+		if errors.Is(cause, context.Canceled) || errors.Is(cause, context.DeadlineExceeded) {
+			timer := time.NewTimer(p.options.ending)
+			defer timer.Stop()
+			select {
+			case <-timer.C:
+			case <-last.Done():
+			}
+		}
+		cancel(cause)
+	})
+	return last, func() { stop(); cancel(nil) }
 }
 
 // Status returns the sources as they stand, by path.

@@ -231,11 +231,11 @@ func TestBackPressure(t *testing.T) {
 func TestCancelledBackfillGoesOn(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "maillog")
-	writeLines(t, path, 0, 12_000)
+	writeLines(t, path, 0, 6_000)
 	d := newDisk(t, dir, 0)
 	var before int64
 	for rounds := 1; ; rounds++ {
-		p, err := New(Options{Sources: []string{path}, Data: dir, Index: d})
+		p, err := New(Options{Sources: []string{path}, Data: dir, Index: d, ending: time.Minute})
 		check(t, err)
 		ctx, cancel := context.WithCancelCause(t.Context())
 		until := d.puts + 3

@@ -46,6 +46,7 @@ func newFormats(p *Parser) []format {
 		newPowerMTA(p),
 		newRspamd(p),
 		newAmavis(p),
+		newPMG(p),
 		newHaraka(p),
 		newMimecast(p, mimecastV1),
 		newMimecast(p, mimecastV2),

@@ -20,21 +20,26 @@ type gatewaySite struct {
 }
 
 // startSite writes policy and configuration and serves until the test ends.
-// In configuration and main.cf @DIR@ is Postfix's folder and @PORT0@ to @PORT2@
-// are free ports.
+// In configuration and main.cf @DIR@ is Postfix's folder and @PORT@ a free port.
 func startSite(t *testing.T, policy, configuration string, mainCF ...string) *gatewaySite {
+	t.Helper()
+	port := strings.NewReplacer("@PORT@", freePort(t))
+	for i := range mainCF {
+		mainCF[i] = port.Replace(mainCF[i])
+	}
+	return startSiteAt(t, startPostfix(t, mainCF...), policy, port.Replace(configuration))
+}
+
+// startSiteAt is startSite beside a mail server that runs already.
+func startSiteAt(t *testing.T, server *postfix, policy, configuration string) *gatewaySite {
 	t.Helper()
 	home, err := os.MkdirTemp("", "mailwhy-site")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(home) })
-	ports := strings.NewReplacer("@PORT0@", freePort(t), "@PORT1@", freePort(t), "@PORT2@", freePort(t), "@HOME@", home)
-	for i := range mainCF {
-		mainCF[i] = ports.Replace(mainCF[i])
-	}
-	s := &gatewaySite{postfix: startPostfix(t, mainCF...), config: filepath.Join(home, "config.yaml"), home: home}
+	s := &gatewaySite{postfix: server, config: filepath.Join(home, "config.yaml"), home: home}
 	must(t, os.WriteFile(filepath.Join(home, "policy.yaml"), []byte(policy), 0o600))
 	text := fmt.Sprintf("sources: [%s]\npolicy: %s/policy.yaml\ndata: %s/data\n", s.log, home, home) + configuration
-	must(t, os.WriteFile(s.config, []byte(strings.ReplaceAll(ports.Replace(text), "@DIR@", s.dir)), 0o600))
+	must(t, os.WriteFile(s.config, []byte(strings.ReplaceAll(text, "@DIR@", s.dir)), 0o600))
 	s.serve(t)
 	return s
 }
@@ -125,10 +130,14 @@ func (s *gatewaySite) tail() string {
 	return string(log[max(0, len(log)-3000):])
 }
 
-// effective sends until the reply has the code, and tells how long that took.
-func (s *gatewaySite) effective(t *testing.T, code int, d dialogue) time.Duration {
+// effective gives a command, sends until the reply has the code, and tells how
+// long the two took together. Without a command it only sends.
+func (s *gatewaySite) effective(t *testing.T, code int, d dialogue, args ...string) time.Duration {
 	t.Helper()
 	begin := time.Now()
+	if len(args) > 0 {
+		s.do(t, args...)
+	}
 	eventually(t, 30*time.Second, fmt.Sprintf("%s -> %s gets %d", d.from, d.to, code), func() bool { return s.send(t, d, d.from).Code == code })
 	return time.Since(begin)
 }
@@ -162,8 +171,8 @@ func needPostfix(t *testing.T) {
 // asks our milter: refused, one key, accepted, taken back, refused.
 func TestRealMilter(t *testing.T) {
 	needPostfix(t)
-	s := startSite(t, sitePolicy, "milter: {listen: 'inet:127.0.0.1:@PORT0@', mode: enforce, fail: open}\n",
-		"smtpd_milters = { inet:127.0.0.1:@PORT0@, connect_timeout=2s, command_timeout=5s, default_action=accept }")
+	s := startSite(t, sitePolicy, "milter: {listen: 'inet:127.0.0.1:@PORT@', mode: enforce, fail: open}\n",
+		"smtpd_milters = { inet:127.0.0.1:@PORT@, connect_timeout=2s, command_timeout=5s, default_action=accept }")
 	t.Run("envelope", func(t *testing.T) {
 		d := dialogue{from: "alice@vendor.test", to: "pat@example.test"}
 		if text := s.expect(t, 550, d); !strings.HasPrefix(text, "Policy level block list in force [") {
@@ -173,8 +182,7 @@ func TestRealMilter(t *testing.T) {
 		if out := s.do(t, "why", id, "--json"); !strings.Contains(out, `"policy":"P-007"`) || !strings.Contains(out, `"result":"agrees"`) {
 			t.Errorf("why: %s", out)
 		}
-		s.do(t, "bypass", id, "--ticket", "T-1")
-		t.Logf("key to effective: %s", s.effective(t, 250, d))
+		t.Logf("key to effective: %s", s.effective(t, 250, d, "bypass", id, "--ticket", "T-1"))
 		s.expect(t, 550, dialogue{from: "alice@vendor.test", to: "sue@example.test"})
 		eventually(t, 20*time.Second, "the exception is live", func() bool { return s.exception(t, 1).State == "live" })
 		s.do(t, "exception", "revoke", "1", "--reason", "enough")
@@ -220,8 +228,7 @@ func realPostfixMap(t *testing.T, kind string) {
 	d := dialogue{from: "alice@vendor.test", to: "pat@example.test"}
 	s.expect(t, 550, d)
 	id := s.refusalID(t, "from:alice@vendor.test")
-	s.do(t, "bypass", id, "--ticket", "T-1", "--scope", "sender>all")
-	t.Logf("key to effective: %s", s.effective(t, 250, d))
+	t.Logf("key to effective: %s", s.effective(t, 250, d, "bypass", id, "--ticket", "T-1", "--scope", "sender>all"))
 	s.expect(t, 550, dialogue{from: "bob@vendor.test", to: "pat@example.test"})
 	eventually(t, 20*time.Second, "the exception is live", func() bool { return s.exception(t, 1).State == "live" })
 	s.do(t, "exception", "revoke", "1", "--reason", "enough")

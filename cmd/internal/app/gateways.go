@@ -68,6 +68,20 @@ func driftSentence(drift publish.Plan) string {
 }
 
 func newPublisher(c config.Gateway) (publish.Publisher, error) {
+	switch c.Kind {
+	case "postfix-sqlite":
+		return publish.NewSQLite(publish.SQLiteOptions{Name: c.Name, Path: c.Path, ConfigDir: c.ConfigDir, Map: c.Config, Command: c.Command}), nil
+	case "exim":
+		return publish.NewExim(publish.EximOptions{Name: c.Name, Path: c.Path, Command: c.Command, Config: c.Config}), nil
+	case "opensmtpd":
+		return publish.NewOpenSMTPD(publish.OpenSMTPDOptions{Name: c.Name, Path: c.Path, Table: c.Table, Command: c.Command}), nil
+	case "sendmail":
+		return publish.NewSendmail(publish.SendmailOptions{Name: c.Name, Path: c.Path, Command: c.Command}), nil
+	case "rspamd":
+		return publish.NewRspamd(publish.RspamdOptions{Name: c.Name, Path: c.Path, Reload: c.Reload}), nil
+	case "spamassassin":
+		return publish.NewSpamAssassin(publish.SpamAssassinOptions{Name: c.Name, Path: c.Path, Command: c.Command, Reload: c.Reload}), nil
+	}
 	if kind, ok := strings.CutPrefix(c.Kind, "postfix-"); ok {
 		return publish.NewPostfix(publish.PostfixOptions{Name: c.Name, Type: kind, Path: c.Path, ConfigDir: c.ConfigDir})
 	}

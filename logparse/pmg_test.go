@@ -1,0 +1,5 @@
+package logparse
+
+import "testing"
+
+func FuzzPMG(f *testing.F) { fuzzFormat(f, "pmg") }

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mailwhy/engine/mail"
 )
 
@@ -129,6 +131,7 @@ func runModel(t *testing.T, r *rand.Rand, o Options, rounds int) {
 		}
 		for _, line := range modelQueries {
 			checkAgainstModel(t, x, all, line)
+			checkSummary(t, x, all, line)
 		}
 	}
 	if problems := x.Problems(); len(problems) > 0 {
@@ -269,6 +272,81 @@ func checkAgainstModel(t *testing.T, x *Index, all model, line string) {
 	}
 	if want := len(all.page(t, line, "", len(all))); total.Count != want || total.Of != len(all) {
 		t.Errorf("%q: count %+v, want %d of %d", line, total, want, len(all))
+	}
+}
+
+// checkSummary compares counts, bars, facets and causes with the model's.
+func checkSummary(t *testing.T, x *Index, all model, line string) {
+	t.Helper()
+	q, err := ParseQuery(line, noon, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const top, bars = 3, 7
+	got, err := last(x.Summarise(context.Background(), q, Wanted{Bars: bars, Top: top, Causes: true}))
+	if err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	want := Summary{Exact: true, Facets: map[Facet][]Value{}}
+	facets := map[Facet]map[string]int{FacetSender: {}, FacetRecipient: {}, FacetHost: {}, FacetDomain: {}, FacetRule: {}, FacetReason: {}}
+	histogram := newBuckets(q, bars)
+	groups := &causes{groups: map[string]*group{}}
+	groups.from, groups.to = x.stretch(q)
+	for _, id := range all.page(t, line, "", len(all)) {
+		m := all[id]
+		want.Count++
+		for _, field := range countedFields {
+			for _, v := range fieldsOf(&m)[field] {
+				facets[Facet(field)][v]++
+			}
+		}
+		for i, facet := range []Facet{FacetRule, FacetDomain, FacetReason} {
+			if v := strings.Split(causeOf(&m), causeSeparator)[i]; v != "" {
+				facets[facet][v]++
+			}
+		}
+		if histogram != nil {
+			histogram.add(m.Time, m.Outcome)
+		}
+		groups.see([]byte(causeOf(&m)), m.Time.UnixMilli())
+	}
+	for facet, counts := range facets {
+		want.Facets[facet] = mostFirst(counts, top)
+	}
+	if histogram != nil {
+		want.Bars = histogram.bars
+	}
+	want.Causes = groups.list()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary of %q differs (-model +index):\n%s", line, diff)
+	}
+}
+
+// TestFacetsOfManyValues has more values than sealed layers give at once.
+func TestFacetsOfManyValues(t *testing.T) {
+	ctx := context.Background()
+	r := rand.New(rand.NewPCG(6, 6))
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := model{}
+	for day := range 3 {
+		messages := benchMessages(day, 3000)
+		for i := range messages {
+			messages[i].EnvelopeFrom = mail.Path(fmt.Sprintf("user%d@example.net", int(r.ExpFloat64()*700)))
+			all[messages[i].ID] = messages[i]
+		}
+		if err := x.Put(ctx, messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Seal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"since:all", "is:rejected since:all", "from:user1 since:all", "since:2026-11-22"} {
+		checkSummary(t, x, all, line)
 	}
 }
 

@@ -167,8 +167,12 @@ func writeSealed(ctx context.Context, path string, layers []*held, keep func(*ma
 		return err
 	}
 	err = inOrder(ctx, layers, func(id string, row []byte) error {
-		d, m, err := sealedDocument(id, row)
+		m, err := decode(id, row)
 		if err != nil || keep != nil && !keep(&m) {
+			return err
+		}
+		d, err := sealedDocument(&m, row)
+		if err != nil {
 			return err
 		}
 		return b.Add(d)

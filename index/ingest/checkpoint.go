@@ -141,7 +141,17 @@ func (p *Pump) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.saver.save(ctx, n, c, p.queue.after())
+	for written := p.queue.after(); ; {
+		err := p.saver.save(ctx, n, c, written)
+		if err == nil || p.broken != nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(p.options.again):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (p *Pump) capture(state tail.State) (int, checkpoint, error) {

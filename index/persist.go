@@ -148,7 +148,7 @@ func syncFolder(dir string) error {
 // asideName is a free name for a folder that cannot be used.
 func asideName(dir string) string {
 	for n := 1; ; n++ {
-		aside := fmt.Sprintf("%s.corrupt-%d", dir, n)
+		aside := fmt.Sprintf("%s%s%d", dir, asideMark, n)
 		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
 			return aside
 		}

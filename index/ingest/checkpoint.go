@@ -17,7 +17,8 @@ import (
 // checkpoint is how far the logs were used, and what is open between lines.
 type checkpoint struct {
 	Tail   tail.State
-	Parser []byte // of Parser.Snapshot
+	Shards []string // of the index
+	Parser []byte   // of Parser.Snapshot
 }
 
 // checkpointHead is the first line of the file; the parser's snapshot follows
@@ -26,6 +27,7 @@ type checkpointHead struct {
 	Version int        `json:"version"`
 	Sum     uint32     `json:"sum"` // CRC-32C of the snapshot
 	Tail    tail.State `json:"tail"`
+	Shards  []string   `json:"shards,omitempty"`
 }
 
 const (
@@ -55,13 +57,13 @@ func readCheckpoint(dir string) (*checkpoint, error) {
 	if checksum(snapshot) != head.Sum {
 		return nil, errors.New("the checkpoint is damaged")
 	}
-	return &checkpoint{Tail: head.Tail, Parser: snapshot}, nil
+	return &checkpoint{Tail: head.Tail, Shards: head.Shards, Parser: snapshot}, nil
 }
 
 // writeCheckpoint replaces the checkpoint at once: a crash leaves the old one
 // or the new one.
 func writeCheckpoint(dir string, c checkpoint) error {
-	head, err := json.Marshal(checkpointHead{Version: checkpointVersion, Sum: checksum(c.Parser), Tail: c.Tail})
+	head, err := json.Marshal(checkpointHead{Version: checkpointVersion, Sum: checksum(c.Parser), Tail: c.Tail, Shards: c.Shards})
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
 	}
@@ -161,5 +163,5 @@ func (p *Pump) capture(state tail.State) (int, checkpoint, error) {
 		return 0, checkpoint{}, fmt.Errorf("snapshot of open transactions: %w", err)
 	}
 	p.dirty = false
-	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Parser: snapshot}, nil
+	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Shards: p.options.Index.Shards(), Parser: snapshot}, nil
 }

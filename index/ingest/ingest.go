@@ -21,6 +21,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -33,6 +34,13 @@ import (
 type Store interface {
 	Put(ctx context.Context, messages []mail.Message) error
 	Sync(ctx context.Context) error
+	// Shards are the names of its parts, for a later Lost.
+	Shards() []string
+	// Lost are the days whose messages are gone, as they were damaged or as a
+	// part that there was before is no more.
+	Lost(before []string) (days []string)
+	// Regained notes that lost days were read again.
+	Regained(days []string) error
 }
 
 // Options of a pump.
@@ -77,6 +85,9 @@ type Pump struct {
 	broken   func(error) // told of a write that failed; nil = it is tried again
 	dirty    bool        // something was read since the last checkpoint
 	looked   time.Time   // when Status was last brought up to date
+	reading  sync.Mutex  // held while a chunk is parsed
+	running  atomic.Bool
+	shards   []string // of the index, at the checkpoint
 
 	mu       sync.Mutex
 	status   map[string]Status // by path
@@ -118,7 +129,7 @@ func New(o Options) (*Pump, error) {
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
-		start.Start = c.Tail
+		start.Start, p.shards = c.Tail, c.Shards
 	}
 	p.follower = tail.New(start)
 	return p, nil
@@ -162,6 +173,8 @@ func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context)
 	p.mu.Lock()
 	p.backlog = b
 	p.mu.Unlock()
+	p.running.Store(true)
+	defer p.running.Store(false)
 	reading, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -172,7 +185,9 @@ func (p *Pump) run(ctx context.Context, patient bool, read func(context.Context)
 	}
 	running.Go(func() { p.write(writing) })
 	p.saver.start(writing, p.options)
-	err = read(reading)
+	if err = p.regain(reading, p.shards); err == nil {
+		err = read(reading)
+	}
 	broken := context.Cause(reading)
 	switch {
 	case broken != nil && ctx.Err() == nil:
@@ -232,6 +247,8 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 	if err := p.queue.room(ctx); err != nil {
 		return 0, err
 	}
+	p.reading.Lock()
+	defer p.reading.Unlock()
 	if err := p.checkpointAt(source.ID, offset); err != nil {
 		return 0, err
 	}
@@ -255,12 +272,17 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 	return used, nil
 }
 
-// Idle checkpoints when it is time.
-func (s *sink) Idle(context.Context) error {
+// Idle checkpoints when it is time, and mends what was found damaged since.
+func (s *sink) Idle(ctx context.Context) error {
 	p := (*Pump)(s)
 	p.refresh()
+	p.reading.Lock()
+	defer p.reading.Unlock()
 	if !p.saver.due(p.dirty) {
 		return nil
+	}
+	if err := p.regain(ctx, nil); err != nil {
+		return err
 	}
 	return p.checkpoint(p.follower.State())
 }

@@ -313,3 +313,7 @@ func TestDeferralDeliveredAfterARestart(t *testing.T) {
 		t.Errorf("ids %v, last %+v", ids, last)
 	}
 }
+
+func (memory) Shards() []string        { return nil }
+func (memory) Lost([]string) []string  { return nil }
+func (memory) Regained([]string) error { return nil }

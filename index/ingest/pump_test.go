@@ -276,3 +276,11 @@ func until(t *testing.T, true func() bool) {
 		time.Sleep(time.Millisecond)
 	}
 }
+
+func (*disk) Shards() []string        { return nil }
+func (*disk) Lost([]string) []string  { return nil }
+func (*disk) Regained([]string) error { return nil }
+
+func (full) Shards() []string        { return nil }
+func (full) Lost([]string) []string  { return nil }
+func (full) Regained([]string) error { return nil }

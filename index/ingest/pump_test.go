@@ -191,7 +191,7 @@ type stopped struct {
 }
 
 func (s stopped) Put(ctx context.Context, messages []mail.Message) error {
-	signal(s.entered)
+	announce(s.entered)
 	select {
 	case <-s.letGo:
 	case <-ctx.Done():

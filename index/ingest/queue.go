@@ -55,9 +55,9 @@ func (q *queue) add(m mail.Message) {
 	}
 	q.at[m.ID] = len(q.list)
 	q.list = append(q.list, m)
-	signal(q.filled)
+	announce(q.filled)
 	if len(q.list) >= q.most {
-		signal(q.full)
+		announce(q.full)
 	}
 }
 
@@ -68,12 +68,12 @@ func (q *queue) after() <-chan struct{} {
 	defer q.mu.Unlock()
 	done := make(chan struct{})
 	q.awaited = append(q.awaited, done)
-	signal(q.filled)
-	signal(q.full) // do not wait for more
+	announce(q.filled)
+	announce(q.full) // do not wait for more
 	return done
 }
 
-func signal(c chan struct{}) {
+func announce(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

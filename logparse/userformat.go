@@ -101,9 +101,22 @@ type described struct {
 func (f *described) name() string { return f.u.name }
 
 func (f *described) detect(line []byte) bool {
+	if !f.u.named(line[:min(len(line), 200)]) {
+		return false
+	}
 	c := newClock(unixTime(0), nil)
 	_, _, ok := f.u.body(&c, line)
 	return ok
+}
+
+// named reports whether the head of a line names one of the programs.
+func (u *UserFormat) named(head []byte) bool {
+	for _, tag := range u.tags {
+		if bytes.Contains(head, []byte(tag)) {
+			return true
+		}
+	}
+	return !u.syslog
 }
 
 // body returns what the rules see of a line, and where that starts; ok is

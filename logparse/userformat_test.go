@@ -1,8 +1,11 @@
 package logparse
 
 import (
+	"regexp"
 	"strings"
 	"testing"
+
+	"mailwhy/engine/mail"
 )
 
 func FuzzCourier(f *testing.F) { fuzzFormat(f, "courier") }
@@ -96,5 +99,34 @@ func TestUserFormatMistakes(t *testing.T) {
 		if err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("with %q: %v\nwant %s", c.to, err, c.want)
 		}
+	}
+}
+
+// TestDescribedCensus reads the real logs of the formats that come described.
+func TestDescribedCensus(t *testing.T) {
+	temporary, refused := []mail.Outcome{mail.Deferred}, []mail.Outcome{mail.Rejected}
+	for _, c := range []corpusCensus{
+		{
+			format: "courier", logs: []string{"fail2ban/courier-smtp"},
+			except: []exception{{regexp.MustCompile(`msg="535 `), "about who the client is, not about a message"}},
+			shapes: []failingShape{{"refused", regexp.MustCompile(`error,relay=.*: 5\d\d `), refused}},
+		},
+		{
+			format: "qmail", logs: []string{"fail2ban/qmail"},
+			shapes: []failingShape{
+				{"refused for now", regexp.MustCompile(`: 4\d\d `), temporary},
+				{"blocked", regexp.MustCompile(`rblsmtpd: \S+ blocked `), refused},
+			},
+		},
+		{
+			format: "assp", logs: []string{"fail2ban/assp"},
+			except: []exception{
+				{regexp.MustCompile(`\[SMTP Error\] 535 |after reply: 535|AUTH errors`), "about who the client is, not about a message"},
+				{regexp.MustCompile(`SSL negotiation`), "about the connection"},
+			},
+			shapes: []failingShape{{"relay attempt", regexp.MustCompile(`relay attempt blocked`), refused}},
+		},
+	} {
+		c.check(t)
 	}
 }

@@ -24,6 +24,22 @@ type Trace struct {
 	PolicySet Completeness `json:"policy_set"`
 }
 
+// MarshalJSON writes AsOf in UTC with milliseconds, always three digits, as the
+// times of messages are.
+func (t Trace) MarshalJSON() ([]byte, error) {
+	type plain Trace
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		Message       string `json:"message,omitempty"`
+		PolicyVersion string `json:"policy_version"`
+		AsOf          string `json:"as_of"`
+		plain
+	}{t.Message, t.PolicyVersion, mail.Stamp(t.AsOf), plain(t)})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
 // Completeness says how much of the gateway's policies the set knows and how
 // old that is.
 type Completeness struct {

@@ -48,11 +48,12 @@ type Options struct {
 	Sources   []string // files and globs to read
 	Data      string   // folder of the checkpoint
 	Index     Store
-	Location  *time.Location   // zone of stamps without one; nil = UTC
-	Now       func() time.Time // nil = time.Now
-	KeepAll   bool             // index plain deliveries too
-	Reconcile time.Duration    // how often files are looked at without an event; 0 = 2 s
-	Every     time.Duration    // between checkpoints; 0 = 3 s
+	Location  *time.Location         // zone of stamps without one; nil = UTC
+	Now       func() time.Time       // nil = time.Now
+	KeepAll   bool                   // index plain deliveries too
+	Formats   []*logparse.UserFormat // log formats beside those of the program
+	Reconcile time.Duration          // how often files are looked at without an event; 0 = 2 s
+	Every     time.Duration          // between checkpoints; 0 = 3 s
 
 	again  time.Duration // between tries of a write that failed; 0 = 1 s
 	ending time.Duration // how long what was read is still written after the end was asked for; 0 = 5 s
@@ -114,7 +115,7 @@ func New(o Options) (*Pump, error) {
 		o.ending = 5 * time.Second
 	}
 	p := &Pump{options: o, streams: map[string]*logparse.Stream{}, queue: newQueue(mostPending), status: map[string]Status{}, read: map[string]time.Time{}}
-	p.parser = logparse.NewParser(logparse.Options{All: o.KeepAll})
+	p.parser = p.newParser()
 	c, err := readCheckpoint(o.Data)
 	if err == nil && c != nil {
 		err = p.parser.Restore(c.Parser)
@@ -125,7 +126,7 @@ func New(o Options) (*Pump, error) {
 			return nil, asideErr
 		}
 		p.problems = append(p.problems, fmt.Sprintf("the checkpoint could not be read (%v): it was set aside as %s and the logs are read again", err, aside))
-		p.parser, c = logparse.NewParser(logparse.Options{All: o.KeepAll}), nil
+		p.parser, c = p.newParser(), nil
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
@@ -133,6 +134,10 @@ func New(o Options) (*Pump, error) {
 	}
 	p.follower = tail.New(start)
 	return p, nil
+}
+
+func (p *Pump) newParser() *logparse.Parser {
+	return logparse.NewParser(logparse.Options{All: p.options.KeepAll, Formats: p.options.Formats})
 }
 
 // Problems lists, a sentence each, what was found wrong with the checkpoint

@@ -24,7 +24,7 @@ func (p *Pump) regain(ctx context.Context, before []string) error {
 	p.mu.Lock()
 	p.problems = append(p.problems, sentence)
 	p.mu.Unlock()
-	r := &regaining{pump: p, days: days, parser: logparse.NewParser(logparse.Options{All: p.options.KeepAll}), streams: map[string]*logparse.Stream{}}
+	r := &regaining{pump: p, days: days, parser: p.newParser(), streams: map[string]*logparse.Stream{}}
 	f := tail.New(tail.Options{Paths: p.options.Sources, Identify: logparse.SourceID})
 	if err := f.Look(ctx, r); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,10 @@ type Forgotten struct {
 // is kept. The logs themselves are not touched.
 func (x *Index) Forget(ctx context.Context, address mail.Path) (Forgotten, error) {
 	var done Forgotten
-	named := strings.ToLower(string(address.Fold()))
+	if local, domain, ok := strings.Cut(string(address), "@"); !ok || local == "" || domain == "" {
+		return done, fmt.Errorf("forget: %q is no address: write user@domain", string(address))
+	}
+	named := folded(address)
 	err := x.each(ctx, func(s *shard) error {
 		messages, lines, err := s.naming(ctx, named)
 		if err != nil || messages == 0 && !lines {
@@ -92,16 +96,21 @@ func names(m *mail.Message, address string) bool {
 	return encoder.Encode(m) == nil && mentions(text.Bytes(), address)
 }
 
+// Mentions reports whether a text names an address, as Forget looks for it.
+func Mentions(text []byte, address mail.Path) bool { return mentions(text, folded(address)) }
+
+func folded(address mail.Path) string { return strings.ToLower(string(address.Fold())) }
+
 // mentions finds an address in a text: not as a part of a longer one.
 func mentions(text []byte, address string) bool {
-	folded := bytes.ToLower(text)
+	text = bytes.ToLower(text)
 	for at := 0; ; {
-		i := bytes.Index(folded[at:], []byte(address))
+		i := bytes.Index(text[at:], []byte(address))
 		if i < 0 {
 			return false
 		}
 		start, end := at+i, at+i+len(address)
-		if (start == 0 || !ofAddress(folded[start-1])) && (end == len(folded) || !ofAddress(folded[end]) || folded[end] == '.' && (end+1 == len(folded) || !ofAddress(folded[end+1]))) {
+		if (start == 0 || !ofAddress(text[start-1])) && (end == len(text) || !ofAddress(text[end]) || text[end] == '.' && (end+1 == len(text) || !ofAddress(text[end+1]))) {
 			return true
 		}
 		at = start + 1

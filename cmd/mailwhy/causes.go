@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/engine/exception"
 	"mailwhy/index"
 	"mailwhy/tui/cell"
 )
@@ -20,7 +19,7 @@ func newCauses(s *session) *cobra.Command {
 		Use:   "causes [--] [QUERY]",
 		Short: "matching messages grouped by rule, sender domain and reason, the largest group first",
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 				return s.causes(c.Context(), a, strings.Join(args, " "))
 			})
 		},

@@ -98,6 +98,8 @@ func newRoot(s *session) *cobra.Command {
 		newManaged(s),
 		newPolicy(s),
 		newSources(s), newCauses(s),
+		newIndex(s),
+		newForget(s),
 	)
 	if s.app != nil {
 		root.AddCommand(newVersion(s))

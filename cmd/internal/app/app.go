@@ -68,7 +68,7 @@ func Open(c config.Config) (*App, error) {
 	if a.lock, err = index.Lock(c.Data, filepath.Join(c.Data, SocketName)); err != nil {
 		return nil, err
 	}
-	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
+	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, RetentionBytes: c.RetentionBytes, Now: a.Now}); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
 	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore}); err != nil {

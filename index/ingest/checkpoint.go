@@ -163,5 +163,5 @@ func (p *Pump) capture(state tail.State) (int, checkpoint, error) {
 		return 0, checkpoint{}, fmt.Errorf("snapshot of open transactions: %w", err)
 	}
 	p.dirty = false
-	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Shards: p.options.Index.Shards(), Parser: snapshot}, nil
+	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Parser: snapshot}, nil
 }

@@ -60,6 +60,7 @@ func (s *saver) save(ctx context.Context, n int, c checkpoint, written <-chan st
 	if err := s.options.Index.Sync(ctx); err != nil {
 		return fmt.Errorf("sync index before the checkpoint: %w", err)
 	}
+	c.Shards = s.options.Index.Shards() // now that those of what was read are there
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if n < s.newest {

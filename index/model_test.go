@@ -179,8 +179,8 @@ func crashWhileSealing(t *testing.T, x *Index, r *rand.Rand) {
 	}
 }
 
-// TestSearchWhileSealing searches, seals, closes shards and writes at once:
-// no answer lacks a message, and none is out of order.
+// TestSearchWhileSealing searches in 100 sessions, seals, closes shards and
+// writes at once: no answer lacks a message, and none is out of order.
 func TestSearchWhileSealing(t *testing.T) {
 	ctx := context.Background()
 	x, err := Open(t.TempDir(), Options{ShardDocs: 60, OpenShards: 4})
@@ -199,16 +199,10 @@ func TestSearchWhileSealing(t *testing.T) {
 	}
 	known := slices.Sorted(maps.Keys(all))
 	known = slices.DeleteFunc(known, func(id string) bool { return all[id].EnvelopeFrom == mail.NullPath })
-	done := make(chan struct{})
 	var searching sync.WaitGroup
-	for range 4 {
+	for range 100 {
 		searching.Go(func() {
-			for stopped := false; !stopped; {
-				select {
-				case <-done:
-					stopped = true
-				default:
-				}
+			for range 2 {
 				var ids []string
 				for m, err := range x.Messages(ctx, q) {
 					if err != nil {
@@ -235,7 +229,6 @@ func TestSearchWhileSealing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	close(done)
 	searching.Wait()
 }
 
@@ -322,6 +315,40 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 	}
 }
 
+// TestCancelledSearchesEnd asks everything of a context that has ended.
+func TestCancelledSearchesEnd(t *testing.T) {
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := model{}
+	if err := x.Put(context.Background(), all.next(rand.New(rand.NewPCG(7, 7)))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, seal := range []bool{false, true} {
+		if seal {
+			if err := x.Seal(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, line := range []string{"since:all", "user since:all", "from:user1@ is:rejected since:all"} {
+			q, err := ParseQuery(line, noon, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := x.Page(ctx, q, "", 50); !errors.Is(err, context.Canceled) {
+				t.Errorf("page of %q, sealed %v: %v", line, seal, err)
+			}
+			if _, err := x.Count(ctx, q); !errors.Is(err, context.Canceled) {
+				t.Errorf("count of %q, sealed %v: %v", line, seal, err)
+			}
+		}
+	}
+}
+
 // TestFacetsOfManyValues has more values than sealed layers give at once.
 func TestFacetsOfManyValues(t *testing.T) {
 	ctx := context.Background()
@@ -365,9 +392,22 @@ func TestQueryErrorsNameThePosition(t *testing.T) {
 	}
 }
 
-func FuzzParseQuery(f *testing.F) {
+// FuzzQuery asks whatever can be parsed: sealed and live layers answer as the
+// model does.
+func FuzzQuery(f *testing.F) {
 	for _, line := range modelQueries {
 		f.Add(line)
+	}
+	ctx := context.Background()
+	x, err := Open(f.TempDir(), Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { x.Close() })
+	r := rand.New(rand.NewPCG(8, 8))
+	all := model{}
+	if err := errors.Join(x.Put(ctx, all.next(r)), x.Seal(ctx), x.Put(ctx, all.next(r))); err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		q, err := ParseQuery(line, noon, time.UTC)
@@ -379,6 +419,7 @@ func FuzzParseQuery(f *testing.F) {
 				t.Errorf("a term of %d bytes", len(term.Value))
 			}
 		}
+		checkAgainstModel(t, x, all, line)
 	})
 }
 

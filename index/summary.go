@@ -165,6 +165,11 @@ func (x *Index) parts(ctx context.Context, q Query, w Wanted) iter.Seq[part] {
 
 func (x *Index) part(ctx context.Context, s *shard, q Query, w Wanted) part {
 	p := part{sum: newTally(q, w)}
+	leave, err := admit(ctx, x.counting)
+	if err != nil {
+		return part{err: err}
+	}
+	defer leave()
 	if !x.open(s) {
 		return p
 	}

@@ -19,8 +19,8 @@ func newCauses(s *session) *cobra.Command {
 		Use:   "causes [--] [QUERY]",
 		Short: "matching messages grouped by rule, sender domain and reason, the largest group first",
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
-				return s.causes(c.Context(), a, strings.Join(args, " "))
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+				return s.causes(c.Context(), a, a.For(who), strings.Join(args, " "))
 			})
 		},
 	})
@@ -48,13 +48,13 @@ type causesSummary struct {
 // millis is RFC 3339 with three digits of a second, as all JSON has it.
 const millis = "2006-01-02T15:04:05.000Z07:00"
 
-func (s *session) causes(ctx context.Context, a *app.App, line string) error {
+func (s *session) causes(ctx context.Context, a *app.App, r app.Reader, line string) error {
 	now := a.Now()
 	q, err := index.ParseQuery(line, now, a.Config.Location())
 	if err != nil {
 		return err
 	}
-	list, err := a.Index.Causes(ctx, q)
+	list, err := r.Causes(ctx, q)
 	if err != nil {
 		return err
 	}

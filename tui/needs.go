@@ -104,4 +104,15 @@ type Services struct {
 	Explainer Explainer
 	Excepter  Excepter
 	Sources   SourceLister
+
+	// Lifts says of each gateway that exceptions are published to whether one
+	// there could undo a refusal, a line each; nil where there is none.
+	Lifts func(mail.Message) [][2]string
+}
+
+func (s Services) lifts(m mail.Message) [][2]string {
+	if s.Lifts == nil {
+		return nil
+	}
+	return s.Lifts(m)
 }

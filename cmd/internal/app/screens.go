@@ -13,7 +13,7 @@ import (
 
 // Services gives the screens what they need, acting as one user.
 func (a *App) Services(actor exception.Actor) tui.Services {
-	return tui.Services{Searcher: searcher{a.Index, a}, Explainer: explainer{a}, Excepter: excepter{a, actor}, Sources: sources{a}}
+	return tui.Services{Searcher: searcher{a.Index, a}, Explainer: explainer{a}, Excepter: excepter{a, actor}, Sources: sources{a}, Lifts: a.liftLines}
 }
 
 type searcher struct {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -42,8 +43,13 @@ func (e *LoadError) Error() string {
 // Load reads one policy file (YAML or JSON), strictly. name is used in origins
 // and errors. The error is a *LoadError that names every problem with its line.
 func Load(name string, data []byte) (*Set, error) {
-	l := &loader{name: name, file: newFile()}
-	l.read(data)
+	text, lists := cutLongLists(data)
+	l := &loader{name: name, file: newFile(), lists: lists}
+	l.read(text)
+	if l.found != len(lists) {
+		l = &loader{name: name, file: newFile()}
+		l.read(data)
+	}
 	if len(l.problems) > 0 {
 		slices.SortStableFunc(l.problems, func(a, b Problem) int { return a.Line - b.Line })
 		return nil, &LoadError{Problems: l.problems}
@@ -82,6 +88,9 @@ type loader struct {
 	ids      map[string]int // line of each policy id
 
 	externals int // external to external policies seen
+
+	lists []wordList // cut out of the text
+	found int        // of which turned up as members of a group
 }
 
 func (l *loader) problem(n *yaml.Node, format string, args ...any) {
@@ -95,16 +104,21 @@ func (l *loader) problem(n *yaml.Node, format string, args ...any) {
 func (l *loader) read(data []byte) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var root, second yaml.Node
-	if err := decoder.Decode(&root); err != nil {
-		if errors.Is(err, io.EOF) {
-			l.problem(nil, "the file is empty: it needs at least version: 1")
-			return
-		}
-		l.syntax(err)
+	err := decoder.Decode(&root)
+	switch {
+	case errors.Is(err, io.EOF) || err == nil && null(root.Content[0]):
+		l.problem(nil, "the file is empty: it needs at least version: 1")
+		return
+	case err != nil:
+		l.syntax(data, err)
 		return
 	}
-	if err := decoder.Decode(&second); err == nil {
+	switch err := decoder.Decode(&second); {
+	case err == nil:
 		l.problem(&second, "a second document stands in the file: one is allowed")
+		return
+	case !errors.Is(err, io.EOF):
+		l.syntax(data, err)
 		return
 	}
 	top := l.mapping(root.Content[0], "the policy file", "version", "internal_domains", "authorised_outbound", "free_mail_domains", "groups",
@@ -112,6 +126,11 @@ func (l *loader) read(data []byte) {
 		"dns_authentication", "reputation", "content_examination", "attributes", "known", "defaults", "engine")
 	if top == nil {
 		return
+	}
+	for key, v := range top {
+		if null(v) {
+			delete(top, key) // a key without a value says nothing
+		}
 	}
 	if v := top["version"]; v == nil {
 		l.problem(root.Content[0], "version is missing: it must be 1")
@@ -133,13 +152,26 @@ func (l *loader) read(data []byte) {
 }
 
 // syntax turns the YAML library's error into a line and a sentence.
-func (l *loader) syntax(err error) {
+func (l *loader) syntax(data []byte, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 1
+	line := unreadableLine(data)
 	if n, scanErr := fmt.Sscanf(text, "line %d:", &line); n == 1 && scanErr == nil {
 		_, text, _ = strings.Cut(text, ": ")
 	}
 	l.problems = append(l.problems, Problem{File: l.name, Line: line, Sentence: "this is not YAML: " + strings.ReplaceAll(text, "\n", " ")})
+}
+
+// unreadableLine is the line of the first byte that no text holds, which the
+// library does not tell; 1 without any.
+func unreadableLine(data []byte) int {
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && size == 1 || r < ' ' && r != '\n' && r != '\r' && r != '\t' || r == 0x7f {
+			return 1 + bytes.Count(data[:i], []byte("\n"))
+		}
+		i += size
+	}
+	return 1
 }
 
 // mapping returns the values of a mapping by key; unknown and repeated keys
@@ -155,8 +187,10 @@ func (l *loader) mapping(n *yaml.Node, what string, allowed ...string) map[strin
 	}
 	values := map[string]*yaml.Node{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		k, v := n.Content[i], resolve(n.Content[i+1])
+		k, v := resolve(n.Content[i]), resolve(n.Content[i+1])
 		switch {
+		case k.Kind != yaml.ScalarNode || k.Tag == "!!merge":
+			l.problem(k, "a key of %s is not a word (merge keys are not read)", what)
 		case len(allowed) > 0 && !slices.Contains(allowed, k.Value):
 			l.problem(k, "unknown key %s in %s", quote(k.Value), what)
 		case values[k.Value] != nil:

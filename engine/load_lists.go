@@ -52,54 +52,6 @@ func (l *loader) domains(n *yaml.Node, what string) []string {
 	return domains
 }
 
-func (l *loader) readGroups(n *yaml.Node) {
-	if n == nil || null(n) {
-		return
-	}
-	nested := map[string][]*yaml.Node{} // group -> nodes "group:NAME"
-	direct := map[string][]string{}
-	names := l.mapping(n, "groups")
-	for name, body := range names {
-		fields := l.mapping(body, "group "+quote(name), "members")
-		direct[name] = nil
-		for _, item := range l.sequence(fields["members"], "members of group "+quote(name)) {
-			text := l.text(item, "a member")
-			if inner, ok := strings.CutPrefix(text, "group:"); ok {
-				if names[inner] == nil {
-					l.problem(item, "unknown group %s in group %s", quote(inner), quote(name))
-					continue
-				}
-				nested[name] = append(nested[name], item)
-				continue
-			}
-			if !validAddress(text) && !validDomain(text) {
-				l.problem(item, "member %s of group %s is neither an address nor a domain (groups take no wildcards)", quote(text), quote(name))
-				continue
-			}
-			direct[name] = append(direct[name], foldMember(text))
-		}
-	}
-	for name := range direct {
-		l.file.groups[name] = l.expand(name, direct, nested, nil)
-	}
-}
-
-// expand gives a group's members with those of the groups inside it.
-func (l *loader) expand(name string, direct map[string][]string, nested map[string][]*yaml.Node, path []string) []string {
-	members := slices.Clone(direct[name])
-	path = append(slices.Clip(path), name)
-	for _, item := range nested[name] {
-		inner := strings.TrimPrefix(item.Value, "group:")
-		if slices.Contains(path, inner) {
-			l.problem(item, "group %s contains itself through %s", quote(inner), quote(name))
-			return members
-		}
-		members = append(members, l.expand(inner, direct, nested, path)...)
-	}
-	slices.Sort(members)
-	return slices.Compact(members)
-}
-
 func (l *loader) readManaged(n *yaml.Node) {
 	seen := map[[2]string]int{}
 	for _, item := range l.sequence(n, "managed_senders") {
@@ -198,10 +150,13 @@ func (l *loader) readDefaults(n *yaml.Node) {
 }
 
 func (l *loader) readEngine(n *yaml.Node) {
-	f := l.mapping(n, "engine", "specificity", "compare", "tie", "data_contest", "time_zone", "propagation")
+	f := l.mapping(n, "engine", "specificity", "order", "compare", "tie", "data_contest", "time_zone", "propagation")
 	a := &l.file.engine
 	if v := f["specificity"]; v != nil {
 		l.readSpecificity(v)
+	}
+	if v := f["order"]; v != nil {
+		l.readOrder(v)
 	}
 	a.ToFirst = l.choice(f["compare"], "compare", "from_first", "to_first") == "to_first"
 	a.HeaderOnly = l.choice(f["data_contest"], "data_contest", "all", "header") == "header"
@@ -242,6 +197,33 @@ func (l *loader) readSpecificity(n *yaml.Node) {
 		return
 	}
 	l.file.engine.Specificity = order
+}
+
+// readOrder reads the order of the stages at each moment; a moment left out
+// keeps its default.
+func (l *loader) readOrder(n *yaml.Node) {
+	var names []string
+	for _, m := range moments {
+		names = append(names, string(m))
+	}
+	f := l.mapping(n, "order", names...)
+	var order []Slot
+	for _, moment := range moments {
+		stages := stagesAt[moment]
+		if v := f[string(moment)]; v != nil {
+			stages = nil
+			for _, item := range l.sequence(v, "order of "+string(moment)) {
+				stages = append(stages, Stage(l.text(item, "order of "+string(moment))))
+			}
+			if !slices.Equal(slices.Sorted(slices.Values(stages)), slices.Sorted(slices.Values(stagesAt[moment]))) {
+				l.problem(v, "order of %s must list each of its stages once: %v", moment, stagesAt[moment])
+			}
+		}
+		for _, stage := range stages {
+			order = append(order, Slot{stage, moment})
+		}
+	}
+	l.file.engine.Order = order
 }
 
 // choice reads one of the allowed words; the first is the default.

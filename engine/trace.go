@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"bytes"
+	"encoding/json"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -20,6 +22,22 @@ type Trace struct {
 	Remedies      []Remedy  `json:"remedies"`
 
 	PolicySet Completeness `json:"policy_set"`
+}
+
+// MarshalJSON writes AsOf in UTC with milliseconds, always three digits, as the
+// times of messages are.
+func (t Trace) MarshalJSON() ([]byte, error) {
+	type plain Trace
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(struct {
+		Message       string `json:"message,omitempty"`
+		PolicyVersion string `json:"policy_version"`
+		AsOf          string `json:"as_of"`
+		plain
+	}{t.Message, t.PolicyVersion, mail.Stamp(t.AsOf), plain(t)})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // Completeness says how much of the gateway's policies the set knows and how
@@ -121,11 +139,28 @@ type Verdict struct {
 	Moment           Moment        `json:"moment,omitempty"`
 	Policy           string        `json:"policy,omitempty"`
 	Certainty        Certainty     `json:"certainty"`
-	Missing          []string      `json:"missing,omitempty"` // facts, by their JSON names
-	Ambiguous        bool          `json:"ambiguous,omitempty"`
-	Tied             []string      `json:"tied,omitempty"`
-	DependsOnCompare bool          `json:"depends_on_compare,omitempty"`
-	Assumes          []string      `json:"assumes,omitempty"` // inferred rows whose turning over would change this verdict
+	Missing          []string      `json:"missing"` // facts, by their JSON names, and sections known in part
+	Ambiguous        bool          `json:"ambiguous"`
+	Tied             []string      `json:"tied"`               // ids, sorted; of Replay alone
+	DependsOnCompare bool          `json:"depends_on_compare"` // comparing the sides in the other order would change the outcome
+	Assumes          []string      `json:"assumes,omitempty"`  // inferred rows whose turning over would change this verdict
+}
+
+// MarshalJSON writes empty lists as [], so that every verdict has the same keys
+// but for stage, moment and policy, which an accepted one lacks.
+func (v Verdict) MarshalJSON() ([]byte, error) {
+	type plain Verdict
+	if v.Missing == nil {
+		v.Missing = []string{}
+	}
+	if v.Tied == nil {
+		v.Tied = []string{}
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false) // as the messages beside it
+	err := encoder.Encode(plain(v))
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // AgreementResult compares the replay with what the log reports.

@@ -145,11 +145,11 @@ func TestOwnerAnswersOtherProcesses(t *testing.T) {
 }
 
 func TestOwnerReadsNoFileForAnotherUser(t *testing.T) {
-	s := &session{app: &app.App{}, peer: app.Peer{UID: uint32(os.Getuid()) + 1, Dir: "/"}}
+	s := &session{app: &app.App{}, caller: caller{dir: "/"}}
 	if path, err := s.path("etc/passwd"); err == nil {
 		t.Errorf("%s would be read for another user", path)
 	}
-	s.peer.UID = uint32(os.Getuid())
+	s.caller = callerOf(&app.App{}, app.Peer{UID: uint32(os.Getuid()), Dir: "/"})
 	if path, err := s.path("etc/passwd"); path != "/etc/passwd" || err != nil {
 		t.Errorf("a relative name of the same user: %s, %v", path, err)
 	}

@@ -103,10 +103,16 @@ type engineTables struct {
 	DataContest string            `json:"data_contest"`
 	TimeZone    string            `json:"time_zone"`
 	Propagation string            `json:"propagation"`
+
+	Order map[engine.Moment][]engine.Stage `json:"order"`
 }
 
 func (s *session) printEngine(a engine.Assumptions) error {
 	t := engineTables{Specificity: a.Specificity, Compare: "from_first", Tie: "cautious", DataContest: "all", TimeZone: a.Location.String(), Propagation: a.Propagation.String()}
+	t.Order = map[engine.Moment][]engine.Stage{}
+	for _, slot := range a.Order {
+		t.Order[slot.Moment] = append(t.Order[slot.Moment], slot.Stage)
+	}
 	if a.ToFirst {
 		t.Compare = "to_first"
 	}
@@ -116,7 +122,7 @@ func (s *session) printEngine(a engine.Assumptions) error {
 	if s.json {
 		return s.printJSON(s.stdout, t)
 	}
-	_, err := fmt.Fprintf(s.stdout, "specificity   %v (lowest to highest)\ncompare       %s\ntie           %s\ndata_contest  %s\ntime_zone     %s\npropagation   %s\n", t.Specificity, t.Compare, t.Tie, t.DataContest, t.TimeZone, t.Propagation)
+	_, err := fmt.Fprintf(s.stdout, "specificity   %v (lowest to highest)\ncompare       %s\ntie           %s\ndata_contest  %s\ntime_zone     %s\npropagation   %s\norder         rcpt %v\n              data %v\n", t.Specificity, t.Compare, t.Tie, t.DataContest, t.TimeZone, t.Propagation, t.Order[engine.MomentRcpt], t.Order[engine.MomentData])
 	return err
 }
 

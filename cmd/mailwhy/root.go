@@ -36,8 +36,8 @@ type session struct {
 	configPath     string
 	data           string
 
-	app  *app.App // set in the owner's process, for commands of others
-	peer app.Peer
+	app    *app.App // set in the owner's process, for commands of others
+	caller caller   // with app
 }
 
 func runCommand(ctx context.Context, s *session, args []string) int {
@@ -99,6 +99,12 @@ func newRoot(s *session) *cobra.Command {
 		newPolicy(s),
 		newSources(s),
 	)
+	if s.app != nil {
+		root.AddCommand(newVersion(s))
+		root.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+		root.CompletionOptions.DisableDefaultCmd = true
+		s.caller.fence(root)
+	}
 	return root
 }
 

@@ -78,7 +78,7 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 		total.Count = shown
 	}
 	if s.json {
-		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: now.UTC().Format("2006-01-02T15:04:05.000Z07:00")})
+		err = s.printJSON(w, searchSummary{Total: total.Count, Shown: shown, AsOf: mail.Stamp(now)})
 	} else {
 		err = summarise(w, q, total, shown)
 	}

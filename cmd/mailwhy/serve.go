@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
+	"mailwhy/tui"
 )
 
 // worker is work that `mailwhy serve` does in the background, beside following
@@ -20,12 +21,20 @@ type worker struct {
 }
 
 // workersOf lists the background work of the server: one line each.
-func workersOf(a *app.App) []worker {
+func (s *session) workersOf(a *app.App) ([]worker, error) {
 	var list []worker
 	for _, w := range a.Workers() {
 		list = append(list, worker{w.Name, w.Run})
 	}
-	return list
+	if a.Config.Serve.Address != "" {
+		explain, _, err := s.knowledge()
+		if err != nil {
+			return nil, err
+		}
+		door := sshDoor{app: a, say: s.stderr, screen: tui.Options{Explain: explain, Now: s.now, Location: a.Config.Location(), Dark: a.Config.Theme == "dark", ASCII: a.Config.ASCII}}
+		list = append(list, worker{"ssh", door.serve})
+	}
+	return list, nil
 }
 
 func newServe(s *session) *cobra.Command {
@@ -47,7 +56,10 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = own(ctx, a, func(ctx context.Context) error { return work(ctx, workersOf(a)) })
+	workers, err := s.workersOf(a)
+	if err == nil {
+		err = own(ctx, a, func(ctx context.Context) error { return work(ctx, workers) })
+	}
 	return errors.Join(err, a.Close())
 }
 

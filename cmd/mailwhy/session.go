@@ -52,7 +52,7 @@ func (s *session) configuration() (config.Config, error) {
 // owner's, alone on one opened for this command, else through the owner.
 func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor) error) error {
 	if s.app != nil {
-		return do(s.app, s.app.Actor(s.peer.UID))
+		return do(s.app, s.caller.actor)
 	}
 	c, err := s.configuration()
 	if err != nil {
@@ -102,11 +102,11 @@ func (s *session) path(name string) (string, error) {
 	if s.app == nil || name == "-" {
 		return name, nil
 	}
-	if uid := s.peer.UID; uid != uint32(os.Getuid()) && uid != 0 {
+	if !s.caller.files {
 		return "", fmt.Errorf("%s belongs to another user, who does not read %s for you", s.app.Config.Data, name)
 	}
 	if !filepath.IsAbs(name) {
-		name = filepath.Join(s.peer.Dir, name)
+		name = filepath.Join(s.caller.dir, name)
 	}
 	return name, nil
 }
@@ -114,8 +114,13 @@ func (s *session) path(name string) (string, error) {
 // runFor runs a command line of another process in the owner's.
 func runFor(a *app.App) app.Runner {
 	return func(ctx context.Context, peer app.Peer, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-		return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: a, peer: peer}, args)
+		return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: a, caller: callerOf(a, peer)}, args)
 	}
+}
+
+// callerOf is the user at the other end of the socket.
+func callerOf(a *app.App, peer app.Peer) caller {
+	return caller{actor: a.Actor(peer.UID), dir: peer.Dir, files: peer.UID == uint32(os.Getuid()) || peer.UID == 0}
 }
 
 // own opens the data folder and keeps it: it follows the logs and serves the

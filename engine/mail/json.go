@@ -21,11 +21,13 @@ func (m Message) MarshalJSON() ([]byte, error) {
 		Time string `json:"time,omitempty"`
 		Last string `json:"last,omitempty"`
 		plain
-	}{m.ID, timeText(m.Time), timeText(m.Last), plain(m)})
+	}{m.ID, Stamp(m.Time), Stamp(m.Last), plain(m)})
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
-func timeText(t time.Time) string {
+// Stamp writes a time as every JSON of the program does: RFC 3339, UTC, three
+// digits of milliseconds. The zero time is absent: "".
+func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -30,6 +30,10 @@ type Config struct {
 	RBLZones      []string `yaml:"rbl_zones"`      // block lists that check asks
 	DKIMSelectors []string `yaml:"dkim_selectors"` // DKIM keys that check looks for
 	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
+	Serve         Serve    `yaml:"serve"`
+	Access        Access   `yaml:"access"`
+
+	File string `yaml:"-"` // the file it was read from; "" = none
 
 	Gateways `yaml:",inline"`
 }
@@ -40,7 +44,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Gateways: noGateways()}
+	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -66,6 +70,7 @@ func Load(path string, env func(string) string) (Config, error) {
 		if err := c.read(file, data); err != nil {
 			return Config{}, err
 		}
+		c.File = file
 		return c, nil
 	}
 	return c, nil
@@ -93,7 +98,7 @@ func (c *Config) read(file string, data []byte) error {
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
 	}
-	if err := c.check(); err != nil {
+	if err := errors.Join(c.check(), c.Serve.check(), c.Access.check()); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil
@@ -109,7 +114,7 @@ func plainly(sentence string) string {
 	if value, ok := strings.CutPrefix(sentence, "cannot unmarshal "); ok {
 		_, value, _ = strings.Cut(value, " ")
 		if value, kind, ok := strings.Cut(value, " into "); ok {
-			kind = map[string]string{"int": "a number", "bool": "true or false", "[]string": "a list", "string": "a text"}[kind]
+			kind = map[string]string{"int": "a number", "bool": "true or false", "[]string": "a list", "string": "a text", "time.Duration": "a time such as 30m"}[kind]
 			return fmt.Sprintf("%s is not %s", strings.Trim(value, "`"), kind)
 		}
 	}

@@ -97,7 +97,7 @@ func newRoot(s *session) *cobra.Command {
 		newException(s),
 		newManaged(s),
 		newPolicy(s),
-		newSources(s),
+		newDoctor(s), newSources(s),
 	)
 	if s.app != nil {
 		root.AddCommand(newVersion(s))

@@ -221,13 +221,13 @@ func conditions(q Query) []sealed.Condition {
 			c.Any = append(c.Any, keyLookup(t.Value)...)
 		case exact:
 			c.Any = append(c.Any, sealed.Lookup{Field: field, Text: t.Value, Whole: true})
-		case t.Field != "":
-			c.Any = append(c.Any, sealed.Lookup{Field: fragmentFieldOf[t.Field], Text: t.Value})
 		default:
-			for _, field := range fragmentFields {
-				c.Any = append(c.Any, sealed.Lookup{Field: field, Text: t.Value})
+			for _, field := range t.searched() {
+				c.Any = append(c.Any, sealed.Lookup{Field: field, Text: t.Value, Whole: t.whole})
 			}
-			c.Any = append(c.Any, keyLookup(t.Value)...)
+			if t.Field == "" {
+				c.Any = append(c.Any, keyLookup(t.Value)...)
+			}
 		}
 		list = append(list, c)
 	}

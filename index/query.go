@@ -25,6 +25,10 @@ type Term struct {
 	Field string
 	Value string // folded
 	Not   bool
+
+	pos    int      // where it was written
+	fields []string // veiled: the only fields looked into; nil = those of Field
+	whole  bool     // veiled: a value must be equal, not hold it
 }
 
 // QueryError is a term that cannot be understood, at a byte position.
@@ -65,7 +69,7 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			if hasField && !w.quoted && wordLike(field) && value != "" && !strings.ContainsAny(w.text, "@.<[") {
 				return Query{}, &QueryError{Pos: w.pos, Sentence: fmt.Sprintf("unknown field %q: use from to ip host code reason rule subject qid mid gw is since until at, or quote the word", field)}
 			}
-			q.Terms = append(q.Terms, Term{Value: foldValue("", w.text), Not: w.not})
+			q.Terms = append(q.Terms, Term{Value: foldValue("", w.text), Not: w.not, pos: w.pos})
 			continue
 		}
 		if value == "" {
@@ -85,9 +89,9 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			if !slices.Contains(outcomes, value) {
 				return Query{}, &QueryError{Pos: w.pos, Sentence: fmt.Sprintf("is:%s is not known: use %s", value, strings.Join(outcomes, " "))}
 			}
-			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not})
+			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		default:
-			q.Terms = append(q.Terms, Term{Field: field, Value: foldValue(field, value), Not: w.not})
+			q.Terms = append(q.Terms, Term{Field: field, Value: foldValue(field, value), Not: w.not, pos: w.pos})
 		}
 	}
 	if !sinceSeen {

@@ -171,15 +171,15 @@ func (t Term) in(fields map[string][]string) bool {
 	if f, ok := exactFields[t.Field]; ok {
 		return slices.Contains(fields[f], t.Value)
 	}
-	look := []string{fragmentFieldOf[t.Field]}
-	if t.Field == "" {
-		if slices.Contains(fields[fieldID], t.Value) {
-			return true
-		}
-		look = fragmentFields
+	if t.Field == "" && slices.Contains(fields[fieldID], t.Value) {
+		return true
 	}
-	for _, f := range look {
-		if slices.ContainsFunc(fields[f], func(v string) bool { return strings.Contains(v, t.Value) }) {
+	matches := func(v string) bool { return strings.Contains(v, t.Value) }
+	if t.whole {
+		matches = func(v string) bool { return v == t.Value }
+	}
+	for _, f := range t.searched() {
+		if slices.ContainsFunc(fields[f], matches) {
 			return true
 		}
 	}
@@ -199,13 +199,14 @@ func (l *live) alternatives(t Term) (_ []query.Query, size int, _ error) {
 		exact(f)
 		return list, 1, nil
 	}
-	fields := fragmentFields
-	if t.Field != "" {
-		fields = []string{fragmentFieldOf[t.Field]}
-	} else {
+	if t.Field == "" {
 		exact(fieldID)
 	}
-	for _, field := range fields {
+	for _, field := range t.searched() {
+		if t.whole {
+			exact(field)
+			continue
+		}
 		terms, err := l.termsContaining(field, t.Value)
 		if err != nil {
 			return nil, 0, err

@@ -92,6 +92,17 @@ func (c *clock) inYear(month time.Month, day, hour int) int64 {
 		c.last = at(c.year)
 		return c.last
 	}
+	if leap && !isLeap(c.year) {
+		// The year was taken from a day before that other years have too.
+		next := c.year + 4 - c.year%4
+		if !isLeap(next) || at(next) > limit {
+			for next = c.year; !isLeap(next); next-- {
+			}
+		}
+		c.year = next
+		c.last = at(next)
+		return c.last
+	}
 	t := at(c.year)
 	switch {
 	case t < c.last-backStep:
@@ -123,14 +134,8 @@ func (c *clock) iso(b []byte) (ms int64, n int, ok bool) {
 		return 0, 0, false
 	}
 	ms = c.dayBase + int64(hour)*hourMilli + int64(minute*60+second)*1000
-	n = 19
-	if n < len(b) && (b[n] == '.' || b[n] == ',') {
-		scale := int64(100)
-		for n++; n < len(b) && isDigit(b[n]); n++ {
-			ms += int64(b[n]-'0') * scale
-			scale /= 10
-		}
-	}
+	fraction, fn := fractionOf(b[19:])
+	ms, n = ms+fraction, 19+fn
 	zone, zn, zoned := zoneOf(b[n:])
 	if zoned {
 		return ms - zone, n + zn, true
@@ -140,6 +145,19 @@ func (c *clock) iso(b []byte) (ms int64, n int, ok bool) {
 		ms = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), c.location).UnixMilli()
 	}
 	return ms, n, true
+}
+
+// fractionOf reads ".123456" or ",123" in milliseconds.
+func fractionOf(b []byte) (ms int64, n int) {
+	if len(b) < 2 || b[0] != '.' && b[0] != ',' || !isDigit(b[1]) {
+		return 0, 0
+	}
+	scale := int64(100)
+	for n = 1; n < len(b) && isDigit(b[n]); n++ {
+		ms += int64(b[n]-'0') * scale
+		scale /= 10
+	}
+	return ms, n
 }
 
 // dayOf makes dayBase the start of the day that b begins with.
@@ -202,33 +220,39 @@ func two(b []byte) (int, bool) {
 
 func isDigit(c byte) bool { return c-'0' < 10 }
 
-// monthOf reads an English month, 0 when it is none. Mai, Okt and Dez are what
-// a German locale makes of them; its third, Mär, has four bytes: see germanMarch.
+// monthOf reads a month's abbreviation, 0 when it is none: English, and what
+// German, Dutch, French, Spanish, Italian and Portuguese locales make of it,
+// where it is three letters without an accent. German March has four bytes:
+// see germanMarch.
 func monthOf(b []byte) time.Month {
-	switch string(b) {
-	case "Jan":
+	name := [3]byte(b)
+	for i := range name {
+		name[i] |= 0x20 // lower case
+	}
+	switch string(name[:]) {
+	case "jan", "ene", "gen":
 		return time.January
-	case "Feb":
+	case "feb", "fev":
 		return time.February
-	case "Mar":
+	case "mar", "mrt":
 		return time.March
-	case "Apr":
+	case "apr", "avr", "abr":
 		return time.April
-	case "May", "Mai":
+	case "may", "mai", "mei", "mag":
 		return time.May
-	case "Jun":
+	case "jun", "giu":
 		return time.June
-	case "Jul":
+	case "jul", "lug":
 		return time.July
-	case "Aug":
+	case "aug", "ago":
 		return time.August
-	case "Sep":
+	case "sep", "set":
 		return time.September
-	case "Oct", "Okt":
+	case "oct", "okt", "ott", "out":
 		return time.October
-	case "Nov":
+	case "nov":
 		return time.November
-	case "Dec", "Dez":
+	case "dec", "dez", "dic", "des":
 		return time.December
 	}
 	return 0
@@ -247,7 +271,8 @@ func (c *clock) syslogStamp(b []byte) (ms int64, n int, ok bool) {
 		return ms, 16, ok
 	}
 	if ms, ok = c.syslog(b); ok {
-		return ms, 15, true
+		fraction, n := fractionOf(b[15:])
+		return ms + fraction, 15 + n, true
 	}
 	if len(b) >= 14 && b[5] == ' ' { // "Mar 7 02:09:33", the day not padded
 		padded := [15]byte{b[0], b[1], b[2], ' ', ' '}

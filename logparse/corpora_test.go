@@ -16,11 +16,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// corpora is a folder of real logs beside the repository, which may be absent.
-// Nothing of it stands in the repository.
+// corpora is a folder of real logs beside the repository, or where
+// MAILWHY_CORPORA says, which may be absent. Nothing of it stands in the
+// repository.
 func corpora(t *testing.T, elem ...string) string {
 	t.Helper()
-	path := filepath.Join(append([]string{"..", "..", "shared", "corpora"}, elem...)...)
+	root := os.Getenv("MAILWHY_CORPORA")
+	if root == "" {
+		root = filepath.Join("..", "..", "shared", "corpora")
+	}
+	path := filepath.Join(append([]string{root}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
 		t.Skipf("the folder of real logs is not here: %v", err)
 	}

@@ -146,14 +146,14 @@ func (f *exchange) allowed(l *lineAt, t *transaction, verb, argument string, at 
 		m.EnvelopeFrom = smtpPath(argument)
 	case "RCPT":
 		if at != nil {
-			t.keepAnother(keptRecipient, f.p.order[at.stream], at.offset, t.bytes(at))
+			t.keepOf(t, at, keptRecipient)
 		}
 		return
 	default:
 		return
 	}
 	if at != nil && learnAll(t.facts, &m) {
-		t.keepAnother(keptFact, f.p.order[at.stream], at.offset, t.bytes(at))
+		t.keepOf(t, at, keptFact)
 	}
 }
 
@@ -221,11 +221,11 @@ func (f *exchange) refuseOne(l *lineAt, t *transaction, m *mail.Message, ordinal
 	}
 	for i := range t.lines {
 		if k := &t.lines[i]; k.kind == keptFact {
-			r.cite(f.p.order[k.stream].evidence(k.offset, t.bytes(k)))
+			r.cite(f.p.order[k.stream].cited(k.offset, t.logged(k)))
 		}
 	}
 	if command != nil {
-		r.cite(f.p.order[command.stream].evidence(command.offset, t.bytes(command)))
+		r.cite(f.p.order[command.stream].cited(command.offset, t.logged(command)))
 	}
 	f.p.failed(r, l.s, l.ms, l.offset, ordinal, l.raw)
 }

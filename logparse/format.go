@@ -1,5 +1,7 @@
 package logparse
 
+import "slices"
+
 // format reads the lines of one product. An instance belongs to one Parser and
 // is asked about the lines of all its streams, so it may join across files.
 //
@@ -30,8 +32,20 @@ type format interface {
 	load(data []byte) error
 }
 
-// newFormats lists the formats in the order in which they are asked.
+// newFormats lists the formats in the order in which they are asked: those of
+// the program, those that a user described, and those that come described.
 func newFormats(p *Parser) []format {
+	formats := codedFormats(p)
+	for _, u := range append(slices.Clone(p.opts.Formats), shippedFormats()...) {
+		if !slices.ContainsFunc(formats, func(f format) bool { return f.name() == u.name }) {
+			formats = append(formats, &described{p: p, u: u})
+		}
+	}
+	return formats
+}
+
+// codedFormats are those of the program.
+func codedFormats(p *Parser) []format {
 	return []format{
 		newPostfix(p),
 		newExim(p),

@@ -95,7 +95,7 @@ func checkSaid(t *testing.T, data []byte, messages map[string]mail.Message) {
 			if before := e.Offset - 1; before >= 0 && data[before] != '\n' && data[before] != '\r' {
 				t.Fatalf("%s: offset %d is inside of a line", id, e.Offset)
 			}
-			all.WriteString(e.Text + "\n")
+			all.WriteString(e.Text + "\n" + insideOf(e.Text))
 		}
 		if len(m.Evidence) < maxEvidence { // beyond it, a fact's line may have been given up
 			checkFacts(t, &m, all.String())

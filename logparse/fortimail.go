@@ -251,11 +251,11 @@ func (f *fortimail) finding(l *sendmailLine, pairs fortimailPairs) {
 
 // found completes the messages of a session with what scanners found in them.
 func (f *fortimail) found(t *transaction) {
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
 		if kind != keptFinding {
 			return
 		}
-		pairs := readFortimailPairs(e.Text)
+		pairs := readFortimailPairs(line)
 		for _, r := range t.records {
 			if r.Reported.Type == "" || r.cites(e.File, e.Offset) {
 				continue // of a delivery, or known

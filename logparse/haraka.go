@@ -44,7 +44,7 @@ var harakaLevels = []string{"DATA", "PROTOCOL", "DEBUG", "INFO", "NOTICE", "WARN
 func harakaFields(line []byte) (l harakaLine, ok bool) {
 	head := line[:min(len(line), 200)]
 	switch {
-	case bytes.Contains(head, []byte(`"uuid"`)) && bytes.Contains(head, []byte(`"level"`)):
+	case bytes.Contains(head, []byte(`"uuid"`)) && bytes.Contains(head, []byte(`"level"`)) && bytes.Contains(head, []byte(`"source"`)):
 		ok = l.json(jsonBody(line))
 	case bytes.Contains(head, []byte("level=")) && bytes.Contains(head, []byte(" uuid=")):
 		ok = l.logfmt(text(line))
@@ -55,6 +55,9 @@ func harakaFields(line []byte) (l harakaLine, ok bool) {
 				return l, false
 			}
 			at += open + 1
+			if at == len(head) || bytes.IndexByte([]byte("ACDEINPW"), head[at]) < 0 { // no level begins so
+				continue
+			}
 			if level, rest, found := strings.Cut(text(line[at:min(len(line), at+9)]), "]"); found && isOneOf(level, harakaLevels) && (rest == "" || rest[0] == ' ') {
 				return l, l.brackets(text(line[at+len(level)+1:]))
 			}
@@ -75,7 +78,7 @@ func isOneOf(s string, list []string) bool {
 // brackets reads " [uuid] [plugin] words".
 func (l *harakaLine) brackets(s string) bool {
 	uuid, rest, ok := strings.Cut(strings.TrimPrefix(s, " ["), "] [")
-	if !ok || len(uuid) > 60 || strings.Contains(uuid, " ") {
+	if !ok || len(uuid) > 60 || strings.Trim(uuid, "0123456789ABCDEFabcdef-.") != "" {
 		return false
 	}
 	source, words, ok := strings.Cut(rest, "]")

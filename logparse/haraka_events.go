@@ -194,8 +194,8 @@ func (f *haraka) concludeAll(t *transaction, l *harakaLine, m *mail.Message) {
 		one := *m
 		one.Recipient = recipient
 		if r := f.p.conclude(t, &l.lineAt, &one, i); r != nil {
-			f.p.kept(t, func(kind byte, e mail.Evidence) {
-				if kind == harakaAccepted && strings.Contains(e.Text, string(recipient)) {
+			f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
+				if kind == harakaAccepted && strings.Contains(line, string(recipient)) {
 					r.cite(e)
 				}
 			})

@@ -119,7 +119,7 @@ func (f *kumomta) message(o jsonFields, kind string) mail.Message {
 	response := o.object("response")
 	m.Reply = mail.Reply{Code: int(decimal(response.get("code"))), Text: response.get("content")}
 	if e := response.object("enhanced_code"); e != nil {
-		m.Reply.Enhanced = e.get("class") + "." + e.get("subject") + "." + e.get("detail")
+		m.Reply.Enhanced, _ = cutEnhanced(e.get("class") + "." + e.get("subject") + "." + e.get("detail"))
 	}
 	m.Reported = mail.Reported{Type: kind, Detail: m.Reply.Text}
 	if class := o.get("bounce_classification"); class != "" && class != "Uncategorized" {

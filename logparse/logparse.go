@@ -37,8 +37,9 @@ type Source struct {
 
 // Options of a parser.
 type Options struct {
-	All  bool // also messages without a failing line
-	Open int  // most open transactions, default 500,000; the oldest are let go and counted
+	All     bool          // also messages without a failing line
+	Open    int           // most open transactions, default 500,000; the oldest are let go and counted
+	Formats []*UserFormat // described by users; asked before those that come with the program
 }
 
 // defaultOpen bounds memory at some hundred bytes a transaction.
@@ -55,6 +56,7 @@ type Parser struct {
 	lone    []*record // drained, to be used again
 	slab    slab      // of lone records
 	id      []byte    // room for the next message id
+	repeats int       // how often the line being read says it came again
 }
 
 // NewParser returns an empty parser.
@@ -106,10 +108,11 @@ func (p *Parser) format(name string) format {
 	return nil
 }
 
-// Formats are the names that Source.Format may have.
-func Formats() []string {
+// Formats are the names that Source.Format may have, those of described ones
+// included.
+func Formats(described ...*UserFormat) []string {
 	var names []string
-	for _, f := range NewParser(Options{}).formats {
+	for _, f := range NewParser(Options{Formats: described}).formats {
 		names = append(names, f.name())
 	}
 	return names
@@ -123,7 +126,7 @@ func (p *Parser) Drain(emit func(mail.Message)) {
 		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
 		emit(r.Message)
 		p.changed[i] = nil
-		if r.lone {
+		if r.lone && !r.newest {
 			*r = record{lone: true}
 			p.lone = append(p.lone, r)
 		}

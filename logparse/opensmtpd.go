@@ -272,7 +272,7 @@ func (f *opensmtpd) envelope(l *opensmtpdLine) {
 		e.facts = &client
 		for i := range t.lines {
 			k := &t.lines[i]
-			e.keepAnother(keptFact, f.p.order[k.stream], k.offset, t.bytes(k))
+			e.keepOf(t, k, keptFact)
 		}
 	}
 	f.p.know(e, &l.lineAt, &m)

@@ -372,8 +372,8 @@ func (f *postfix) join(r *record, t *transaction) {
 	if r.Evidence == nil {
 		r.Evidence = make([]mail.Evidence, 0, len(t.lines)+2)
 	}
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
-		if joinFact(r, kind, e.Text) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
+		if joinFact(r, kind, line) {
 			r.cite(e)
 		}
 	})
@@ -467,6 +467,12 @@ func (f *postfix) unqueued(l *postfixLine, rest []byte) {
 // name it in their second place.
 func (f *postfix) unnumbered(l *postfixLine) {
 	b := l.e.body
+	if n, again := repeatedBody(b); n > 0 {
+		l.e.body, f.p.repeats = again, n-1
+		f.body(l)
+		f.p.repeats = 0
+		return
+	}
 	if bytes.HasPrefix(b, []byte("proxy-reject: ")) { // before Postfix 2.10 without NOQUEUE
 		f.action(l, nil, b)
 		return

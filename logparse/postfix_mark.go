@@ -26,7 +26,7 @@ func (f *postfix) newMarks() func(line []byte) mark {
 			}
 		}
 		end := bytes.IndexByte(line[tag:], ':') + tag
-		if line[end-1] != ']' || end+4 > len(line) || end > 200 || line[end+1] != ' ' || line[end+2] == '[' {
+		if line[end-1] != ']' || end+4 > len(line) || end > 200 || line[end+1] != ' ' || line[end+2] == '[' || line[len(line)-1] == ',' {
 			return mark{}
 		}
 		m := mark{kind: markedOther, tag: uint16(tag), body: uint16(end + 2)}

@@ -91,11 +91,22 @@ func checkEvidence(t *testing.T, data []byte, messages map[string]mail.Message) 
 			if before := e.Offset - 1; before >= 0 && data[before] != '\n' && data[before] != '\r' {
 				t.Fatalf("%s: offset %d is inside of a line", id, e.Offset)
 			}
-			all.WriteString(e.Text)
-			all.WriteByte('\n')
+			all.WriteString(e.Text + "\n" + insideOf(e.Text))
 		}
 		checkNotInvented(t, &m, all.String())
 	}
+}
+
+// insideOf is the line that a collector's is around, "" where it is none.
+func insideOf(line string) string {
+	if line == "" {
+		return ""
+	}
+	inner, ok := unwrapped([]byte(line))
+	if !ok {
+		return ""
+	}
+	return text(inner) + "\n"
 }
 
 // checkNotInvented asks that each fact stands in the evidence.

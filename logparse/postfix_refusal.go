@@ -74,7 +74,7 @@ func actionVerb(rest []byte) (string, bool) {
 // where the line was valid UTF-8.
 func (l *postfixLine) strings(rest []byte) (whole, body string) {
 	whole = text(l.raw)
-	if len(whole) == len(l.raw) {
+	if len(whole) == len(l.raw) && bytes.HasSuffix(l.raw, rest) {
 		return whole, whole[len(whole)-len(rest):]
 	}
 	return whole, text(rest)
@@ -82,6 +82,9 @@ func (l *postfixLine) strings(rest []byte) (whole, body string) {
 
 // failedText is Parser.failed for a line that already is a string.
 func (f *postfix) failedText(r *record, l *postfixLine, whole string) {
+	if l.s.outer != nil {
+		whole = text(l.s.outer)
+	}
 	f.p.failed(r, l.s, l.e.ms, l.offset, 0, nil)
 	r.cite(mail.Evidence{File: l.s.source.Name, Offset: l.offset, Text: whole})
 }
@@ -89,8 +92,10 @@ func (f *postfix) failedText(r *record, l *postfixLine, whole string) {
 func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outcome, rest []byte) {
 	r := f.p.loneRecord()
 	whole := f.p.slab.text(l.raw)
-	body := whole[max(0, len(whole)-len(rest)):]
-	if len(whole) != len(l.raw) {
+	var body string
+	if len(whole) == len(l.raw) && bytes.HasSuffix(l.raw, rest) {
+		body = whole[len(whole)-len(rest):]
+	} else {
 		body = text(rest)
 	}
 	r.Evidence = f.p.slab.one()

@@ -142,10 +142,9 @@ func (s *Stream) join(b *block, f marker) {
 	for i := range b.lines {
 		l := &b.lines[i]
 		offset, line := b.offset+int64(l.start), b.data[l.start:l.end]
-		if l.mark.kind != 0 && s.current == marked && f.marked(s, offset, line, l.mark) {
-			s.stats.Lines++
-		} else {
-			s.line(offset, line)
+		s.stats.Lines++
+		if l.mark.kind == 0 || s.current != marked || !f.marked(s, offset, line, l.mark) {
+			s.read(offset, line)
 		}
 	}
 }

@@ -23,6 +23,7 @@ const (
 type record struct {
 	mail.Message
 	listed bool // stands in Parser.changed
+	newest bool // stands in Stream.newest
 	lone   bool // belongs to no transaction: no line can change it after this one
 }
 
@@ -78,8 +79,9 @@ const (
 // outcome and reply. ordinal tells apart the messages one line makes.
 func (p *Parser) failed(r *record, s *Stream, unixMilli, offset int64, ordinal int, line []byte) {
 	if !r.cites(s.source.Name, offset) { // a log that was truncated is read again
-		r.Attempts++
+		r.Attempts += 1 + p.repeats
 	}
+	s.isNewest(r)
 	p.touched(r, s, unixMilli, offset, ordinal, line)
 }
 

@@ -117,6 +117,9 @@ func sendmailRecipients(s string) (list []mail.Path, rest string) {
 		if strings.HasPrefix(s, "<") {
 			if n = sendmailAngleEnd(s); n == len(s) {
 				n = -1
+				if !strings.HasSuffix(s, ">") { // never closed: the address ends where the next equate may begin
+					n = strings.Index(s, ", ")
+				}
 			}
 		}
 		if n < 0 {

@@ -24,15 +24,16 @@ type snapshot struct {
 }
 
 type savedStream struct {
-	ID       string     `json:"id"`
-	Name     string     `json:"name"`
-	Format   string     `json:"format,omitempty"`
-	ModTime  time.Time  `json:"mod_time,omitzero"`
-	Pinned   string     `json:"pinned,omitempty"`
-	Clock    savedClock `json:"clock,omitzero"`
-	Stats    Stats      `json:"stats"`
-	LastTime int64      `json:"last_time,omitempty"`
-	Cutter   cutter     `json:"cutter,omitzero"`
+	ID       string        `json:"id"`
+	Name     string        `json:"name"`
+	Format   string        `json:"format,omitempty"`
+	ModTime  time.Time     `json:"mod_time,omitzero"`
+	Pinned   string        `json:"pinned,omitempty"`
+	Clock    savedClock    `json:"clock,omitzero"`
+	Stats    Stats         `json:"stats"`
+	LastTime int64         `json:"last_time,omitempty"`
+	Cutter   cutter        `json:"cutter,omitzero"`
+	Newest   *mail.Message `json:"newest,omitempty"`
 }
 
 type savedTransaction struct {
@@ -48,6 +49,7 @@ type savedLine struct {
 	Stream string `json:"stream"` // source id
 	Offset int64  `json:"offset"`
 	Text   []byte `json:"text"`
+	Outer  []byte `json:"outer,omitempty"`
 }
 
 type savedRecord struct {
@@ -89,7 +91,7 @@ func (p *Parser) Snapshot() ([]byte, error) {
 func (s *Stream) save() savedStream {
 	saved := savedStream{
 		ID: s.source.ID, Name: s.source.Name, ModTime: s.source.ModTime, Pinned: s.source.Format,
-		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, Cutter: s.cutter,
+		Clock: s.clock.save(), Stats: s.stats, LastTime: s.lastTime, Cutter: s.cutter, Newest: s.saveNewest(),
 	}
 	if s.current != nil {
 		saved.Format = s.current.name()
@@ -113,7 +115,11 @@ func (t *transaction) save(p *Parser) savedTransaction {
 	saved := savedTransaction{Key: t.key, Born: t.born, Facts: t.facts}
 	for i := range t.lines {
 		k := &t.lines[i]
-		saved.Lines = append(saved.Lines, savedLine{k.kind, p.order[k.stream].source.ID, k.offset, t.bytes(k)})
+		line := savedLine{Kind: k.kind, Stream: p.order[k.stream].source.ID, Offset: k.offset, Text: t.bytes(k)}
+		if k.outer != 0 {
+			line.Outer = t.logged(k)
+		}
+		saved.Lines = append(saved.Lines, line)
 	}
 	for _, r := range t.records {
 		saved.Records = append(saved.Records, savedRecord{r.Message, r.listed})
@@ -169,6 +175,9 @@ func (p *Parser) restore(data []byte) error {
 			return err
 		}
 	}
+	for _, saved := range snap.Streams {
+		p.streams[saved.ID].loadNewest(saved.Newest)
+	}
 	for _, saved := range snap.Changed {
 		p.list(&record{Message: saved.Message})
 	}
@@ -185,7 +194,9 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 		if s == nil {
 			return fmt.Errorf("transaction %q: unknown source %q", saved.Key, l.Stream)
 		}
+		s.outer = l.Outer
 		t.keepAnother(l.Kind, s, l.Offset, l.Text)
+		s.outer = nil
 	}
 	for _, r := range saved.Records {
 		rec := &record{Message: r.Message}

@@ -29,6 +29,8 @@ type Stream struct {
 
 	lastTime int64 // newest stamp, Unix milliseconds
 	cutter   cutter
+	newest   newest
+	outer    []byte // the line as it stands in the log, where a collector's is around the one being read
 }
 
 func newStream(p *Parser, s Source) *Stream {
@@ -74,11 +76,31 @@ func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
 	}
 }
 
+// line counts a line and reads it.
 func (s *Stream) line(offset int64, line []byte) {
 	s.stats.Lines++
+	s.read(offset, line)
+}
+
+func (s *Stream) read(offset int64, line []byte) {
 	if len(line) == 0 {
 		return
 	}
+	if n := repeated(line); n > 0 {
+		s.repeat(n, offset, line)
+		return
+	}
+	if inner, ok := unwrapped(line); ok {
+		s.outer = line
+		s.inner(offset, inner)
+		s.outer = nil
+		return
+	}
+	s.inner(offset, line)
+}
+
+// inner reads a line that no collector's is around.
+func (s *Stream) inner(offset int64, line []byte) {
 	if s.pinned != nil {
 		if !s.pinned.line(s, offset, line) && looksFailing(line) {
 			s.unrecognised(offset, line)
@@ -109,8 +131,16 @@ func (s *Stream) seen(ms int64) {
 	}
 }
 
-// evidence returns a line as evidence; bytes that are no UTF-8 are replaced.
+// evidence returns the line being read as evidence.
 func (s *Stream) evidence(offset int64, line []byte) mail.Evidence {
+	if s.outer != nil {
+		line = s.outer
+	}
+	return s.cited(offset, line)
+}
+
+// cited returns bytes of the log as evidence; those that are no UTF-8 are replaced.
+func (s *Stream) cited(offset int64, line []byte) mail.Evidence {
 	return mail.Evidence{File: s.source.Name, Offset: offset, Text: text(line)}
 }
 
@@ -120,8 +150,9 @@ func (s *Stream) unrecognised(offset int64, line []byte) {
 	if len(s.stats.Unrecognised) == maxUnrecognised {
 		s.stats.Unrecognised = append(s.stats.Unrecognised[:0], s.stats.Unrecognised[1:]...)
 	}
-	line = line[:min(len(line), maxUnrecognisedText)]
-	s.stats.Unrecognised = append(s.stats.Unrecognised, s.evidence(offset, line))
+	e := s.evidence(offset, line)
+	e.Text = strings.ToValidUTF8(e.Text[:min(len(e.Text), maxUnrecognisedText)], "")
+	s.stats.Unrecognised = append(s.stats.Unrecognised, e)
 }
 
 // text is bytes of a log as a string that JSON can carry.

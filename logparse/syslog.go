@@ -44,14 +44,48 @@ func (c *clock) stampAndHost(line []byte, e *envelope) int {
 		return n
 	}
 	e.host = line[n : n+i]
-	return n + i + 1
+	n += i + 1
+	// A relay that took the line for one without stamp has put its own before.
+	if ms, taken, ok := c.stamp(line[n:]); ok && n+taken < len(line) && line[n+taken] == ' ' {
+		if i := bytes.IndexByte(line[n+taken+1:], ' '); i > 0 && line[n+taken+i] != ':' {
+			e.ms, e.host = ms, line[n+taken+1:n+taken+1+i]
+			n += taken + 1 + i + 1
+		}
+	}
+	return n
 }
 
+// stamp reads a stamp of one of the forms that syslog daemons and
+// journalctl(1) write, and returns the bytes it takes.
 func (c *clock) stamp(b []byte) (ms int64, n int, ok bool) {
-	if len(b) > 0 && isDigit(b[0]) {
-		return c.iso(b)
+	if len(b) == 0 || !isDigit(b[0]) {
+		if len(b) > 24 && b[3] == ' ' && isDigit(b[4]) && b[8] == '-' { // short-full: "Mon 2026-11-23 08:35:54 UTC"
+			ms, n, ok = c.iso(b[4:])
+			n += 4
+			if bytes.HasPrefix(b[n:], []byte(" UTC ")) {
+				n += len(" UTC")
+			}
+			return ms, n, ok
+		}
+		return c.syslogStamp(b)
 	}
-	return c.syslogStamp(b)
+	if ms, n, ok = c.iso(b); ok {
+		return ms, n, ok
+	}
+	return epoch(b)
+}
+
+// epoch reads "1700000000.123456", seconds since 1970: short-unix.
+func epoch(b []byte) (ms int64, n int, ok bool) {
+	for n < len(b) && n < 10 && isDigit(b[n]) {
+		ms = ms*10 + int64(b[n]-'0')
+		n++
+	}
+	if n < 10 || n == len(b) || b[n] != '.' {
+		return 0, 0, false
+	}
+	fraction, fn := fractionOf(b[n:])
+	return ms*1000 + fraction, n + fn, true
 }
 
 // priority returns the length of "<134>", 0 when there is none.

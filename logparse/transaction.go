@@ -33,6 +33,7 @@ type keptLine struct {
 	kind       byte  // the format's own word for what the line tells
 	stream     int32 // Parser.order; no pointer, so that the collector need not look
 	start, end int32 // in transaction.text
+	outer      int32 // the end of what stands in the log, where a collector's line is around this one; else 0
 	offset     int64
 }
 
@@ -50,10 +51,32 @@ func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byt
 	if len(t.text)+len(line) > maxKept {
 		return false
 	}
+	k := t.append(kind, s.index, offset, line)
+	if s.outer != nil {
+		t.text = append(append(t.text, s.outer...), '\n')
+		k.outer = int32(len(t.text) - 1)
+	}
+	return true
+}
+
+func (t *transaction) append(kind byte, stream int32, offset int64, line []byte) *keptLine {
 	start := len(t.text)
 	t.text = append(append(t.text, line...), '\n')
-	t.lines = append(t.lines, keptLine{kind, s.index, int32(start), int32(start + len(line)), offset})
-	return true
+	t.lines = append(t.lines, keptLine{kind: kind, stream: stream, start: int32(start), end: int32(start + len(line)), offset: offset})
+	return &t.lines[len(t.lines)-1]
+}
+
+// keepOf adds a line that another transaction keeps, as one of a kind.
+func (t *transaction) keepOf(other *transaction, k *keptLine, kind byte) {
+	line, outer := other.bytes(k), other.logged(k)
+	if len(t.text)+len(line)+len(outer) > maxKept {
+		return
+	}
+	added := t.append(kind, k.stream, k.offset, line)
+	if k.outer != 0 {
+		t.text = append(append(t.text, outer...), '\n')
+		added.outer = int32(len(t.text) - 1)
+	}
 }
 
 // has reports whether a line of a kind is kept.
@@ -69,20 +92,36 @@ func (t *transaction) has(kind byte) bool {
 // bytes returns a kept line; it is valid until the transaction is closed.
 func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
 
-// kept calls yield with each kept line. The lines share one string, as far
-// as they are UTF-8.
-func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
-	if !utf8.Valid(t.text) {
-		for i := range t.lines {
-			k := &t.lines[i]
-			yield(k.kind, p.order[k.stream].evidence(k.offset, t.bytes(k)))
-		}
-		return
+// logged returns a kept line as it stands in the log.
+func (t *transaction) logged(k *keptLine) []byte {
+	if k.outer != 0 {
+		return t.text[k.end+1 : k.outer]
 	}
-	all := string(t.text)
+	return t.bytes(k)
+}
+
+// kept calls yield with the evidence that each kept line is.
+func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
+	p.keptLines(t, func(kind byte, _ string, e mail.Evidence) { yield(kind, e) })
+}
+
+// keptLines is kept with the line as the format has read it: without that of a
+// collector around it.
+func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e mail.Evidence)) {
+	all := string(t.text) // one string for all, as far as they are UTF-8
+	valid := utf8.ValidString(all)
 	for i := range t.lines {
 		k := &t.lines[i]
-		yield(k.kind, mail.Evidence{File: p.order[k.stream].source.Name, Offset: k.offset, Text: all[k.start:k.end]})
+		start, end := k.start, k.end
+		if k.outer != 0 {
+			start, end = k.end+1, k.outer
+		}
+		e := mail.Evidence{File: p.order[k.stream].source.Name, Offset: k.offset, Text: all[start:end]}
+		line := all[k.start:k.end]
+		if !valid {
+			line, e.Text = text(t.bytes(k)), text(t.logged(k))
+		}
+		yield(k.kind, line, e)
 	}
 }
 

@@ -9,5 +9,5 @@ import "embed"
 
 // FS holds policy.yaml and one folder of logs for each format.
 //
-//go:embed policy.yaml amavis cisco-esa exchange-tracking exim fortimail haraka kumomta m365-trace mimecast-v1 mimecast-v2 opensmtpd pmg postfix powermta proofpoint-pod rspamd sendmail
+//go:embed policy.yaml amavis assp cisco-esa courier exchange-tracking exim fortimail haraka kumomta m365-trace mimecast-v1 mimecast-v2 opensmtpd pmg postfix powermta proofpoint-pod qmail rspamd sendmail spamd
 var FS embed.FS

@@ -10,7 +10,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/publish"
 )
 
@@ -20,7 +19,7 @@ func newDoctor(s *session) *cobra.Command {
 		Short: "look whether everything that mailwhy leans on is there and in an order in which it works",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error { return s.doctor(c.Context(), a) })
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error { return s.doctor(c.Context(), a) })
 		},
 	})
 }

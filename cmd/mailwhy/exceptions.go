@@ -32,8 +32,8 @@ func newExcept(s *session, kind engine.Kind) *cobra.Command {
 		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, actor exception.Actor) error {
-				return s.except(c.Context(), a, actor, kind, args[0], f)
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+				return s.except(c.Context(), a, who, kind, args[0], f)
 			})
 		},
 	})
@@ -49,8 +49,8 @@ func addExceptFlags(c *cobra.Command, f *exceptFlags) {
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "show the exception and its guards' answers, write nothing")
 }
 
-func (s *session) except(ctx context.Context, a *app.App, actor exception.Actor, kind engine.Kind, id string, f exceptFlags) error {
-	m, err := a.Message(ctx, id)
+func (s *session) except(ctx context.Context, a *app.App, who app.Person, kind engine.Kind, id string, f exceptFlags) error {
+	m, err := a.For(who).Whole(ctx, id)
 	if errors.Is(err, index.ErrNotFound) {
 		return notFound(id)
 	}
@@ -61,7 +61,7 @@ func (s *session) except(ctx context.Context, a *app.App, actor exception.Actor,
 	if err != nil {
 		return err
 	}
-	return s.propose(ctx, a, actor, exception.Proposal{Kind: kind, Scope: scope, Message: m, Ticket: f.ticket, Reason: f.reason}, f)
+	return s.propose(ctx, a, who.Actor, exception.Proposal{Kind: kind, Scope: scope, Message: m, Ticket: f.ticket, Reason: f.reason}, f)
 }
 
 // propose shows a proposal or makes it.
@@ -133,15 +133,15 @@ func exceptionText(e exception.Exception, now time.Time) string {
 func newException(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "exception", Short: "the exceptions and their journal", Args: cobra.NoArgs}
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every exception, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
-			return s.printExceptions(c.Context(), a, a.Exceptions.List())
+		return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+			return s.printExceptions(c.Context(), a, a.For(who).Exceptions())
 		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show ID", Short: "one exception", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
 		return s.onException(c, args, func(a *app.App, _ exception.Actor, id int) (exception.Exception, error) {
 			e, ok := a.Exceptions.Get(id)
 			if !ok {
-				return e, missingError{fmt.Sprintf("no exception has the number %d: `mailwhy exception list` prints them", id)}
+				return e, unknownException(id)
 			}
 			return e, nil
 		})
@@ -184,8 +184,11 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 	if err != nil {
 		return fmt.Errorf("%q is not the number of an exception", args[0])
 	}
-	return s.withApp(c.Context(), func(a *app.App, actor exception.Actor) error {
-		e, err := do(a, actor, id)
+	return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+		if e, known := a.Exceptions.Get(id); known && !who.Veil.SeesException(e) {
+			return unknownException(id)
+		}
+		e, err := do(a, who.Actor, id)
 		if errors.Is(err, exception.ErrNoException) {
 			return missingError{err.Error()}
 		}
@@ -202,6 +205,10 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 		_, err = io.WriteString(s.stdout, plain(exceptionText(e, a.Now())+healthText(h)))
 		return err
 	})
+}
+
+func unknownException(id int) error {
+	return missingError{fmt.Sprintf("no exception has the number %d: `mailwhy exception list` prints them", id)}
 }
 
 func (s *session) verifyJournal(args []string) error {
@@ -229,19 +236,19 @@ func (s *session) verifyJournal(args []string) error {
 func newManaged(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "managed", Short: "recipients' own lists", Args: cobra.NoArgs}
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every entry", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error { return s.printManaged(a.Set().Managed(a.Now())) })
+		return s.withApp(c.Context(), func(a *app.App, _ app.Person) error { return s.printManaged(a.Set().Managed(a.Now())) })
 	}})
 	c.AddCommand(list)
 	for verb, kind := range map[string]engine.Kind{"permit": engine.KindManagedPermit, "block": engine.KindManagedBlock, "delete": engine.KindManagedDelete} {
 		var f exceptFlags
 		change := s.addJSON(&cobra.Command{Use: verb + " RECIPIENT SENDER", Short: verb + " a sender on a recipient's own list", Args: cobra.ExactArgs(2), RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, actor exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
 				scope, sender := engine.Scope{From: "sender", To: "recipient", FromPart: engine.EnvelopeFrom}, args[1]
 				if !strings.Contains(sender, "@") {
 					scope.From, sender = "domain", "postmaster@"+sender
 				}
 				m := mail.Message{EnvelopeFrom: mail.Path(sender), Recipient: mail.Path(args[0])}
-				return s.propose(c.Context(), a, actor, exception.Proposal{Kind: kind, Scope: scope, Message: m, Ticket: f.ticket, Reason: f.reason}, f)
+				return s.propose(c.Context(), a, who.Actor, exception.Proposal{Kind: kind, Scope: scope, Message: m, Ticket: f.ticket, Reason: f.reason}, f)
 			})
 		}})
 		addExceptFlags(change, &f)

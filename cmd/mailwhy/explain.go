@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/reply"
 	"mailwhy/index"
 )
@@ -36,13 +35,13 @@ func newExplain(s *session) *cobra.Command {
 				}
 				return s.printExplanation(explained{Explanation: base(text)})
 			}
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
 				text, err := s.pasted(args)
 				if err != nil {
 					return err
 				}
 				e := explained{Explanation: base(text)}
-				if e.Message, err = messageOf(c.Context(), a.Index, text); err != nil {
+				if e.Message, err = messageOf(c.Context(), a.For(who), text); err != nil {
 					return err
 				}
 				return s.printExplanation(e)
@@ -90,9 +89,9 @@ func (s *session) pasted(args []string) (string, error) {
 
 // messageOf finds the newest message that has one of the ids a text names; ""
 // when there is none.
-func messageOf(ctx context.Context, x *index.Index, text string) (string, error) {
+func messageOf(ctx context.Context, r app.Reader, text string) (string, error) {
 	for _, id := range reply.IDs(text) {
-		page, err := x.Page(ctx, index.Query{Terms: []index.Term{{Field: "mid", Value: strings.ToLower(id)}}}, "", 1)
+		page, err := r.Page(ctx, index.Query{Terms: []index.Term{{Field: "mid", Value: strings.ToLower(id)}}}, "", 1)
 		if err != nil {
 			return "", err
 		}

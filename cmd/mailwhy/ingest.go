@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/engine/exception"
 	"mailwhy/index/ingest"
 )
 
@@ -21,7 +20,7 @@ func newIngest(s *session) *cobra.Command {
 		Use:   "ingest [FILE...]",
 		Short: "index log files once (default: the configured sources)",
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 				sources := a.Config.Sources
 				if len(args) > 0 {
 					sources = nil
@@ -93,7 +92,7 @@ func newSources(s *session) *cobra.Command {
 		Short: "how the logs are read",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 				for _, t := range a.Troubles() {
 					fmt.Fprintf(s.stderr, "%s: %s\n", plain(t.Path), plain(t.Sentence))
 				}

@@ -9,26 +9,34 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mailwhy/cmd/internal/app"
 	"mailwhy/engine/mail"
 	"mailwhy/logparse"
 	"mailwhy/tui/cell"
 )
 
 func newParse(s *session) *cobra.Command {
-	var format string
-	var stats, all bool
+	var o parseOptions
 	c := s.addJSON(&cobra.Command{
 		Use:   "parse FILE...",
 		Short: "the failing messages of log files, without an index",
 		Args:  cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.parse(c, args, format, stats, all)
+			return s.parse(c, args, o)
 		},
 	})
-	c.Flags().StringVar(&format, "format", "", "format of the files, instead of detecting it")
-	c.Flags().BoolVar(&stats, "stats", false, "print counts")
-	c.Flags().BoolVar(&all, "all", false, "every message, not only the failing ones")
+	c.Flags().StringVar(&o.format, "format", "", "format of the files, instead of detecting it")
+	c.Flags().StringArrayVar(&o.formatFiles, "format-file", nil, "a file that describes a log format, beside those of the configuration")
+	c.Flags().BoolVar(&o.stats, "stats", false, "print counts")
+	c.Flags().BoolVar(&o.explain, "explain", false, "print where in the logs each fact of a message stands")
+	c.Flags().BoolVar(&o.all, "all", false, "every message, not only the failing ones")
 	return c
+}
+
+type parseOptions struct {
+	format              string
+	formatFiles         []string
+	stats, explain, all bool
 }
 
 // parseStats is what `parse --stats` prints.
@@ -43,18 +51,22 @@ type parseStats struct {
 
 // parse reads the files as one story and prints the messages by id, which is
 // the order of their first failing lines, or only counts them.
-func (s *session) parse(c *cobra.Command, args []string, format string, withStats, all bool) error {
-	if known := logparse.Formats(); format != "" && !slices.Contains(known, format) {
-		return fmt.Errorf("--format %s is not known: it is one of %s", format, strings.Join(known, ", "))
+func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
+	described, err := s.formats(o.formatFiles)
+	if err != nil {
+		return err
+	}
+	if known := logparse.Formats(described...); o.format != "" && !slices.Contains(known, o.format) {
+		return fmt.Errorf("--format %s is not known: it is one of %s", o.format, strings.Join(known, ", "))
 	}
 	files, err := expand(args)
 	if err != nil {
 		return err
 	}
-	parser := logparse.NewParser(logparse.Options{All: all})
+	parser := logparse.NewParser(logparse.Options{All: o.all, Formats: described})
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
-			stats, err := readLog(c.Context(), s, parser, name, format, emit)
+			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)
 			if err != nil {
 				return counts, err
 			}
@@ -64,10 +76,31 @@ func (s *session) parse(c *cobra.Command, args []string, format string, withStat
 		}
 		return counts, nil
 	}
-	if withStats {
+	switch {
+	case o.stats:
 		return s.parseCounts(read)
+	case o.explain:
+		return s.parseOrigins(parser, read)
 	}
 	return s.parseMessages(read)
+}
+
+// formats reads the formats that the configuration and the command line
+// describe.
+func (s *session) formats(files []string) ([]*logparse.UserFormat, error) {
+	config, err := s.configuration()
+	if err != nil {
+		return nil, err
+	}
+	all := slices.Clone(config.Formats)
+	for _, name := range files {
+		path, err := s.path(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, path)
+	}
+	return app.Formats(all)
 }
 
 // parseCounts keeps of each message only what is counted.

@@ -11,7 +11,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 )
 
 func newPolicy(s *session) *cobra.Command {
@@ -31,7 +30,7 @@ func newPolicy(s *session) *cobra.Command {
 	}
 	var withEngine bool
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every policy in force or not, exceptions too", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+		return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 			if problem := a.PolicyProblem(); problem != "" {
 				fmt.Fprintf(s.stderr, "the last edit was not taken in:\n%s\n", plain(problem))
 			}
@@ -39,7 +38,7 @@ func newPolicy(s *session) *cobra.Command {
 		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show [ID]", Short: "one policy, or with --engine the inferred tables", Args: cobra.MaximumNArgs(1), RunE: func(c *cobra.Command, args []string) error {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+		return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 			if withEngine {
 				return s.printEngine(a.Set().Assumptions())
 			}

@@ -16,7 +16,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/publish"
 )
 
@@ -133,7 +132,7 @@ func newPolicyExport(s *session) *cobra.Command {
 		Short: "write the policies in force as the vendor's JSON or as CSV",
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
 				switch format {
 				case "json":
 					return s.exportJSON(a.Set().Policies())

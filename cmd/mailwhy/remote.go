@@ -6,14 +6,15 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mailwhy/cmd/internal/app"
 	"mailwhy/engine/exception"
 )
 
 // caller is who a command is run for in the owner's process.
 type caller struct {
-	actor exception.Actor
-	dir   string // their working folder
-	files bool   // the owner opens files for them: they may read what the owner may
+	person app.Person
+	dir    string // their working folder
+	files  bool   // the owner opens files for them: they may read what the owner may
 }
 
 // leastRole is the role that a command takes when it is run for another. What
@@ -50,10 +51,10 @@ func (c caller) fence(root *cobra.Command) {
 		switch {
 		case !known:
 			root.RemoveCommand(sub)
-		case roleRank[c.actor.Role] < roleRank[least]:
+		case roleRank[c.person.Role] < roleRank[least]:
 			sub.Args, sub.DisableFlagParsing = cobra.ArbitraryArgs, true
 			sub.RunE = func(*cobra.Command, []string) error {
-				return fmt.Errorf("%s is a %s: %s is for the role %s", c.actor.Name, c.actor.Role, name, least)
+				return fmt.Errorf("%s is a %s: %s is for the role %s", c.person.Name, c.person.Role, name, least)
 			}
 		}
 	}

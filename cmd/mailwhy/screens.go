@@ -68,7 +68,7 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 				return nil
 			})
 		}()
-		return a.Services(a.Actor(uint32(os.Getuid()))), nil
+		return a.Services(a.Local(uint32(os.Getuid()))), nil
 	}
 	user := exception.Actor{Name: os.Getenv("USER")}
 	err = tui.Run(ctx, tui.Options{Open: open, Explain: explain, Now: s.now, Location: c.Location(), Environ: os.Environ(), User: user, Dark: c.Theme == "dark", ASCII: c.ASCII}, s.stdin, s.stdout)

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
 	"mailwhy/tui/cell"
@@ -26,8 +25,8 @@ func newSearch(s *session) *cobra.Command {
 			if limit < 1 {
 				return errors.New("--limit must be at least 1")
 			}
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
-				return s.search(c.Context(), a, strings.Join(args, " "), limit)
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+				return s.search(c.Context(), a, a.For(who), strings.Join(args, " "), limit)
 			})
 		},
 	})
@@ -42,7 +41,7 @@ type searchSummary struct {
 	AsOf  string `json:"as_of"` // RFC 3339, UTC, milliseconds
 }
 
-func (s *session) search(ctx context.Context, a *app.App, line string, limit int) error {
+func (s *session) search(ctx context.Context, a *app.App, r app.Reader, line string, limit int) error {
 	now := a.Now()
 	q, err := index.ParseQuery(line, now, a.Config.Location())
 	if err != nil {
@@ -51,12 +50,12 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 	w, flush := s.buffered()
 	shown, after := 0, index.Cursor("")
 	for shown < limit {
-		p, err := a.Index.Page(ctx, q, after, min(limit-shown, 500))
+		p, err := r.Page(ctx, q, after, min(limit-shown, 500))
 		if err != nil {
 			return errors.Join(flush(), err)
 		}
 		if s.json {
-			if err := a.Index.Evidence(ctx, p.Rows); err != nil {
+			if err := r.Evidence(ctx, p.Rows); err != nil {
 				return errors.Join(flush(), err)
 			}
 		}
@@ -70,7 +69,7 @@ func (s *session) search(ctx context.Context, a *app.App, line string, limit int
 			break
 		}
 	}
-	total, err := a.Index.Count(ctx, q)
+	total, err := r.Count(ctx, q)
 	if err != nil {
 		return errors.Join(flush(), err)
 	}
@@ -109,8 +108,8 @@ func newShow(s *session) *cobra.Command {
 		Short: "one message with its evidence",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
-				m, err := a.Index.Get(c.Context(), args[0])
+			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
+				m, err := a.For(who).Get(c.Context(), args[0])
 				if errors.Is(err, index.ErrNotFound) {
 					return notFound(args[0])
 				}

@@ -14,7 +14,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
-	"mailwhy/engine/exception"
 	"mailwhy/index"
 )
 
@@ -50,9 +49,11 @@ func (s *session) configuration() (config.Config, error) {
 
 // withApp runs do on the open data folder: in the owner's process on the
 // owner's, alone on one opened for this command, else through the owner.
-func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor) error) error {
+func (s *session) withApp(ctx context.Context, do func(*app.App, app.Person) error) error {
 	if s.app != nil {
-		return do(s.app, s.caller.actor)
+		out, end := s.caller.person.Veil.Output(s.stdout)
+		s.stdout = out
+		return errors.Join(do(s.app, s.caller.person), end())
 	}
 	c, err := s.configuration()
 	if err != nil {
@@ -66,7 +67,7 @@ func (s *session) withApp(ctx context.Context, do func(*app.App, exception.Actor
 	if err != nil {
 		return err
 	}
-	err = do(a, a.Actor(uint32(os.Getuid())))
+	err = do(a, a.Local(uint32(os.Getuid())))
 	if publishErr := a.PublishNow(ctx); publishErr != nil {
 		err = errors.Join(err, publishErr)
 	}
@@ -120,7 +121,7 @@ func runFor(a *app.App) app.Runner {
 
 // callerOf is the user at the other end of the socket.
 func callerOf(a *app.App, peer app.Peer) caller {
-	return caller{actor: a.Actor(peer.UID), dir: peer.Dir, files: peer.UID == uint32(os.Getuid()) || peer.UID == 0}
+	return caller{person: a.Local(peer.UID), dir: peer.Dir, files: peer.UID == uint32(os.Getuid()) || peer.UID == 0}
 }
 
 // own opens the data folder and keeps it: it follows the logs and serves the

@@ -13,7 +13,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
-	"mailwhy/engine/exception"
 	"mailwhy/tui"
 	"mailwhy/tui/sshd"
 )
@@ -61,34 +60,34 @@ func limits(s config.Serve) sshd.Limits {
 
 // may tells whether a person has a role here.
 func (d sshDoor) may(who sshd.Identity) error {
-	_, err := d.actor(who)
+	_, err := d.person(who)
 	return err
 }
 
-func (d sshDoor) actor(who sshd.Identity) (exception.Actor, error) {
+func (d sshDoor) person(who sshd.Identity) (app.Person, error) {
 	return d.app.Person(who.Name, who.Principals)
 }
 
 // screens are a person's screens. Open fails when their role went meanwhile.
 func (d sshDoor) screens(who sshd.Identity) tui.Options {
 	o := d.screen
-	actor, err := d.actor(who)
-	o.User = actor
+	person, err := d.person(who)
+	o.User = person.Actor
 	o.Open = func(context.Context) (tui.Services, error) {
 		if err != nil {
 			return tui.Services{}, err
 		}
-		return d.app.Services(actor), nil
+		return d.app.Services(person), nil
 	}
 	return o
 }
 
 // run runs a person's command line.
 func (d sshDoor) run(ctx context.Context, who sshd.Identity, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	actor, err := d.actor(who)
+	person, err := d.person(who)
 	if err != nil {
 		fmt.Fprintln(stderr, plain(err.Error()))
 		return exitError
 	}
-	return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: d.app, caller: caller{actor: actor, dir: os.DevNull}}, args)
+	return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: d.app, caller: caller{person: person, dir: os.DevNull}}, args)
 }

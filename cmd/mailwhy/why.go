@@ -16,7 +16,6 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine"
-	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
 	"mailwhy/tui/cell"
@@ -64,7 +63,7 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 		return err
 	}
 	if f.policy == "" || len(args) > 0 || f.impact {
-		return s.withApp(c.Context(), func(a *app.App, _ exception.Actor) error {
+		return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
 			set := a.Set()
 			if f.policy != "" {
 				if set, err = s.loadPolicy(f.policy); err != nil {
@@ -75,21 +74,23 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 			if f.impact {
 				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
 			}
-			f.lifts = a.Lifts
-			return s.whyIn(c, set, a, f, args, at, now)
+			if !who.Veil.Masks() { // the gateways quote their lists
+				f.lifts = a.Lifts
+			}
+			return s.whyIn(c, set, a.For(who), f, args, at, now)
 		})
 	}
 	set, err := s.loadPolicy(f.policy)
 	if err != nil {
 		return err
 	}
-	return s.whyIn(c, set, nil, f, args, at, now)
+	return s.whyIn(c, set, app.Reader{}, f, args, at, now)
 }
 
-// whyIn answers for the messages the flags name; a is nil without an index.
-func (s *session) whyIn(c *cobra.Command, set *engine.Set, a *app.App, f whyFlags, args []string, at, now time.Time) error {
+// whyIn answers for the messages the flags name; r is empty without an index.
+func (s *session) whyIn(c *cobra.Command, set *engine.Set, r app.Reader, f whyFlags, args []string, at, now time.Time) error {
 	if len(args) == 1 {
-		m, err := a.Message(c.Context(), args[0])
+		m, err := r.Whole(c.Context(), args[0])
 		if errors.Is(err, index.ErrNotFound) {
 			return notFound(args[0])
 		}

@@ -34,11 +34,12 @@ type Options struct {
 	Sources   []string // files and globs to read
 	Data      string   // folder of the checkpoint
 	Index     Store
-	Location  *time.Location   // zone of stamps without one; nil = UTC
-	Now       func() time.Time // nil = time.Now
-	KeepAll   bool             // index plain deliveries too
-	Reconcile time.Duration    // how often files are looked at without an event; 0 = 2 s
-	Every     time.Duration    // between checkpoints; 0 = 3 s
+	Location  *time.Location         // zone of stamps without one; nil = UTC
+	Now       func() time.Time       // nil = time.Now
+	KeepAll   bool                   // index plain deliveries too
+	Formats   []*logparse.UserFormat // log formats beside those of the program
+	Reconcile time.Duration          // how often files are looked at without an event; 0 = 2 s
+	Every     time.Duration          // between checkpoints; 0 = 3 s
 }
 
 // Status is the health of one source.
@@ -87,7 +88,7 @@ func New(o Options) (*Pump, error) {
 		o.Every = 3 * time.Second
 	}
 	p := &Pump{options: o, streams: map[string]*logparse.Stream{}, status: map[string]Status{}, read: map[string]time.Time{}}
-	p.parser = logparse.NewParser(logparse.Options{All: o.KeepAll})
+	p.parser = logparse.NewParser(logparse.Options{All: o.KeepAll, Formats: o.Formats})
 	c, err := readCheckpoint(o.Data)
 	if err == nil && c != nil {
 		err = p.parser.Restore(c.Parser)
@@ -98,7 +99,7 @@ func New(o Options) (*Pump, error) {
 			return nil, asideErr
 		}
 		p.problems = append(p.problems, fmt.Sprintf("the checkpoint could not be read (%v): it was set aside as %s and the logs are read again", err, aside))
-		p.parser, c = logparse.NewParser(logparse.Options{All: o.KeepAll}), nil
+		p.parser, c = logparse.NewParser(logparse.Options{All: o.KeepAll, Formats: o.Formats}), nil
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {

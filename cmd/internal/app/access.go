@@ -2,23 +2,59 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine/exception"
+	"mailwhy/index"
 )
 
-// rank orders the roles.
-var rank = []exception.Role{exception.Viewer, exception.Operator, exception.Admin}
+// Person is somebody with what they may do and what they do not see.
+type Person struct {
+	exception.Actor
+	Veil Veil
+}
+
+// rank orders the roles from least to most.
+var rank = [...]exception.Role{exception.Viewer, exception.Operator, exception.Admin}
+
+// Access is the configuration's, as last read.
+func (a *App) Access() config.Access {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	return a.Config.Access
+}
+
+// lookAccess takes in an edit of who may do what; one with a mistake is not
+// taken in, and Troubles says so.
+func (a *App) lookAccess() {
+	mark := markOf(a.Config.File)
+	a.mu.RLock()
+	seen := a.accessSeen
+	a.mu.RUnlock()
+	if a.Config.File == "" || mark == seen || mark == (fileMark{}) {
+		return
+	}
+	c, err := config.Load(a.Config.File, func(string) string { return "" })
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.accessSeen, a.accessProblem = mark, ""
+	if err != nil {
+		a.accessProblem = err.Error()
+		return
+	}
+	a.Config.Access = c.Access
+}
 
 // Person tells who somebody is here: by name, else by the greatest role of the
 // principals of their certificate. The error says that they have no role.
-func (a *App) Person(name string, principals []string) (exception.Actor, error) {
-	access := a.Config.Access
-	best := exception.Actor{Name: name}
+func (a *App) Person(name string, principals []string) (Person, error) {
+	access := a.Access()
+	best := ""
 	take := func(p config.Person) {
-		if role := exception.Role(access.Base(p.Role)); slices.Index(rank, role) > slices.Index(rank, best.Role) {
-			best.Role = role
+		if p.Role != "" && (best == "" || rankOf(access, p.Role) > rankOf(access, best)) {
+			best = p.Role
 		}
 	}
 	if p, ok := access.Users[name]; ok {
@@ -28,8 +64,38 @@ func (a *App) Person(name string, principals []string) (exception.Actor, error) 
 			take(access.Principals[principal])
 		}
 	}
-	if best.Role == "" {
-		return best, fmt.Errorf("%s has no role here", name)
+	if best == "" {
+		return Person{}, fmt.Errorf("%s has no role here", name)
 	}
-	return best, nil
+	return a.withRole(name, best), nil
+}
+
+func rankOf(access config.Access, role string) int {
+	return slices.Index(rank[:], exception.Role(access.Base(role)))
+}
+
+// withRole gives a role to a name.
+func (a *App) withRole(name, role string) Person {
+	access := a.Access()
+	p := Person{Actor: exception.Actor{Name: name, Role: exception.Role(access.Base(role))}}
+	mask := access.Roles[role].Mask
+	v := index.Veil{Subject: slices.Contains(mask, "subject"), LocalParts: slices.Contains(mask, "local_part")}
+	for _, name := range slices.Sorted(maps.Keys(access.Mailboxes)) {
+		if m := access.Mailboxes[name]; !slices.Contains(m.Roles, role) {
+			v.Hidden = append(v.Hidden, m.Addresses...)
+		}
+	}
+	p.Veil = Veil{v}
+	return p
+}
+
+// Local is a local user: whom the configuration names has that role; of the
+// others the owner of the data folder is admin, members of its group are
+// operators, the rest viewers.
+func (a *App) Local(uid uint32) Person {
+	who := a.Actor(uid)
+	if p, err := a.Person(who.Name, nil); err == nil {
+		return p
+	}
+	return a.withRole(who.Name, string(who.Role))
 }

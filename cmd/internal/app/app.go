@@ -39,7 +39,10 @@ type App struct {
 
 	pumpProblem string // why the logs are not followed; "" = they are
 	changed     chan struct{}
-	seen        fileMark
+
+	accessSeen    fileMark
+	accessProblem string // of the last edit of who may do what; "" = well
+	seen          fileMark
 
 	applied  []engine.Change // in set
 	gateways gateways
@@ -179,6 +182,9 @@ func (a *App) Troubles() []Trouble {
 	if a.problem != "" {
 		list = append(list, Trouble{a.Config.Policy, "not taken in, the policies before it stay in force: " + a.problem})
 	}
+	if a.accessProblem != "" {
+		list = append(list, Trouble{a.Config.File, "not taken in, who may do what stays as it was: " + a.accessProblem})
+	}
 	if a.pumpProblem != "" {
 		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
 	}
@@ -235,11 +241,16 @@ func (a *App) Ingest(ctx context.Context, sources []string) ([]ingest.Status, er
 }
 
 func (a *App) newPump(sources []string) (*ingest.Pump, error) {
-	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Reconcile: 500 * time.Millisecond})
+	formats, err := Formats(a.Config.Formats)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Formats: formats, Reconcile: 500 * time.Millisecond})
 }
 
 // look takes in edits of the policy file and what others journalled.
 func (a *App) look(ctx context.Context) {
+	a.lookAccess()
 	if news, err := a.Exceptions.Reload(); err == nil && news {
 		a.applyExceptions()
 	}

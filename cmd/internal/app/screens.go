@@ -7,46 +7,54 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
-	"mailwhy/index"
 	"mailwhy/tui"
 )
 
-// Services gives the screens what they need, acting as one user.
-func (a *App) Services(actor exception.Actor) tui.Services {
-	return tui.Services{Searcher: searcher{a.Index, a}, Explainer: explainer{a}, Excepter: excepter{a, actor}, Sources: sources{a}, Lifts: a.liftLines}
+// Services gives the screens what they need, acting as one person.
+func (a *App) Services(p Person) tui.Services {
+	r := a.For(p)
+	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}}
+	if !p.Veil.Masks() { // the gateways' sentences quote their lists
+		s.Lifts = a.liftLines
+	}
+	return s
 }
 
-type searcher struct {
-	*index.Index
-	app *App
+type explainer struct {
+	app    *App
+	reader Reader
 }
 
-func (s searcher) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
-	return s.app.Impact(ctx, change)
+// whole is a row's message as it is: what is masked decides too.
+func (e explainer) whole(m mail.Message) mail.Message {
+	if e.reader.veil.Masks() {
+		if whole, err := e.reader.Whole(context.Background(), m.ID); err == nil {
+			return whole
+		}
+	}
+	return e.app.Recall(m)
 }
-
-type explainer struct{ app *App }
 
 func (e explainer) Why(m mail.Message) engine.Trace {
-	m = e.app.Recall(m)
-	return engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m))
+	m = e.whole(m)
+	return veilTexts(e.reader.veil, engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m)))
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
-	m = e.app.Recall(m)
+	m = e.whole(m)
 	set, now := e.app.Set(), e.app.Now()
 	at := m.Time
 	if at.IsZero() {
 		at = now
 	}
 	v := engine.Decide(set, &m, at)
-	return v, engine.Agree(set, &m, at, now, v)
+	return v, veilTexts(e.reader.veil, engine.Agree(set, &m, at, now, v))
 }
 
 func (e explainer) Policy(id string) (engine.Policy, bool) {
 	for _, p := range e.app.Set().Policies() {
 		if p.ID == id {
-			return p, true
+			return veilTexts(e.reader.veil, p), true
 		}
 	}
 	return engine.Policy{}, false
@@ -59,18 +67,28 @@ func (e explainer) PolicyChanged() <-chan struct{} {
 }
 
 type excepter struct {
-	app   *App
-	actor exception.Actor
+	app    *App
+	actor  exception.Actor
+	reader Reader
+}
+
+// proposal puts the message as it is in the place of the one that was shown.
+func (x excepter) proposal(ctx context.Context, p exception.Proposal) exception.Proposal {
+	if x.reader.veil.Masks() && p.Message.ID != "" {
+		if whole, err := x.reader.Whole(ctx, p.Message.ID); err == nil {
+			p.Message = whole
+		}
+	}
+	p.Message = x.app.Recall(p.Message)
+	return p
 }
 
 func (x excepter) Propose(ctx context.Context, p exception.Proposal) (exception.Draft, error) {
-	p.Message = x.app.Recall(p.Message)
-	return x.app.Exceptions.Propose(ctx, x.app.Set(), x.actor, p)
+	return x.app.Exceptions.Propose(ctx, x.app.Set(), x.actor, x.proposal(ctx, p))
 }
 
 func (x excepter) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
-	p.Message = x.app.Recall(p.Message)
-	return x.app.Create(ctx, x.actor, p)
+	return x.app.Create(ctx, x.actor, x.proposal(ctx, p))
 }
 
 func (x excepter) Revoke(ctx context.Context, id int, reason string) (exception.Exception, error) {
@@ -89,9 +107,12 @@ func (x excepter) Living(ctx context.Context, e exception.Exception) (exception.
 	return x.app.Living(ctx, e)
 }
 
-func (x excepter) List() []exception.Exception { return x.app.Exceptions.List() }
+func (x excepter) List() []exception.Exception { return x.reader.Exceptions() }
 
-type sources struct{ app *App }
+type sources struct {
+	app  *App
+	veil Veil
+}
 
 func (s sources) Sources() []tui.SourceStatus {
 	var list []tui.SourceStatus
@@ -99,6 +120,9 @@ func (s sources) Sources() []tui.SourceStatus {
 		list = append(list, tui.SourceStatus{Path: t.Path, Problem: t.Sentence})
 	}
 	for _, st := range s.app.Sources() {
+		if !s.veil.Lifted() {
+			st.Samples = nil // lines of the log, of whom nobody knows
+		}
 		list = append(list, tui.SourceStatus{Path: st.Path, Format: st.Format, Lines: st.Lines, Behind: st.Behind, Lag: st.Lag, LastLine: st.LastLine,
 			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem})
 	}

@@ -18,6 +18,7 @@ import (
 // Config is the configuration with its defaults filled in.
 type Config struct {
 	Sources       []string `yaml:"sources"`        // log files and globs
+	Formats       []string `yaml:"formats"`        // files that describe further log formats
 	Policy        string   `yaml:"policy"`         // the policy file; "" = none
 	Data          string   `yaml:"data"`           // the data folder
 	TimeZone      string   `yaml:"time_zone"`      // of the screens and of stamps without one
@@ -44,7 +45,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Gateways: noGateways()}
+	return Config{Sources: []string{}, Formats: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the

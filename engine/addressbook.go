@@ -172,7 +172,7 @@ func wildcard(s Spec) bool { return s.Type == EmailDomain && strings.HasPrefix(s
 func (s *Set) keysOf(keys []key, address mail.Path, at time.Time) []key {
 	keys = append(keys, keyEveryone)
 	domain := address.Domain()
-	if domain == "" || address.Null() {
+	if domain == "" { // the null path, or no address
 		return append(keys, keyExternal)
 	}
 	keys = s.appendKeys(keys, domain, at)

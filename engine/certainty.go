@@ -48,7 +48,7 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 	default:
 		v.Certainty = Likely
 	}
-	if d.recent && v.Certainty == Certain {
+	if (d.recent || s.changedRecently(plain)) && v.Certainty == Certain {
 		v.Certainty = Likely
 		v.Assumes = append(v.Assumes, "a change of the last "+s.file.engine.Propagation.String()+" had reached the gateway")
 	}
@@ -60,6 +60,31 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.Missing = plain.asked.names()
 	}
 	return v
+}
+
+// changedRecently reports whether an exception changed the recipient's list for
+// this sender, or a group for one of the addresses, within the propagation time.
+func (s *Set) changedRecently(f *facts) bool {
+	for _, c := range s.listChanges {
+		if !s.recently(c.Since, f.at) && !s.recently(c.Until, f.at) {
+			continue
+		}
+		names := func(member string, addresses ...mail.Path) bool {
+			member = foldMember(member)
+			return slices.ContainsFunc(addresses, func(p mail.Path) bool { return member == string(p.Fold()) || member == p.Domain() })
+		}
+		for _, e := range slices.Concat(c.ManagedPut, c.ManagedDelete) {
+			if names(e.Recipient, f.recipient) && names(e.Sender, f.envelope, f.header) {
+				return true
+			}
+		}
+		for _, e := range c.GroupRemove {
+			if names(e.Member, f.envelope, f.header, f.recipient) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // verdictOf words a decision. The outcome points into the set, so that nothing

@@ -24,7 +24,8 @@ const (
 // as d does. What cannot be completed (a section known in part, a check
 // without a model) counts as ending otherwise. It stops at the first
 // completion that ends otherwise, and those most likely to are tried first, so
-// its cost does not grow with the number of policies.
+// its cost does not grow with the number of policies. Where groups or lists are
+// known in part it errs on the careful side.
 func (s *Set) everyCompletion(plain *facts, d *decision) bool {
 	for tried := 0; ; {
 		if plain.asked&^completableFacts != 0 {
@@ -38,8 +39,8 @@ func (s *Set) everyCompletion(plain *facts, d *decision) bool {
 			end := s.run(c, twist{}, nil)
 			plain.asked |= c.asked
 			plain.ranges = mergeRanges(plain.ranges, c.ranges)
-			if !end.same(d) {
-				return false
+			if !end.same(d) || c.guess != (guess{}) && end.moment != d.moment {
+				return false // by the same policy at another moment: a larger guess could end otherwise between
 			}
 		}
 		if plain.asked == asked && len(plain.ranges) == ranges {
@@ -54,13 +55,14 @@ func (s *Set) everyCompletion(plain *facts, d *decision) bool {
 func (s *Set) completions(plain *facts, d *decision) iter.Seq[*facts] {
 	asked := plain.asked
 	base := *plain
-	clients, auths, guesses := base.clients(asked), base.auths(asked), s.guesses(&base, asked)
+	clients, auths, memberships := base.clients(asked), base.auths(asked), s.memberships(&base, asked)
 	return func(yield func(*facts) bool) {
 		for sender := range s.senders(&base, asked, d) {
 			if sender == nil {
 				yield(nil)
 				return
 			}
+			guesses := append(slices.Clip(memberships), entries(sender, asked)...)
 			for _, client := range clients {
 				for _, a := range auths {
 					for _, g := range guesses {
@@ -139,31 +141,14 @@ func (f *facts) auths(asked fact) []authentication {
 	return list
 }
 
-// guesses gives what sections known in part may hold: for groups and
-// attributes, the memberships that one policy needs (no larger guess can
-// decide otherwise where none of these does); for a recipient's list, a block
-// or a permit of each address of the sender.
-func (s *Set) guesses(f *facts, asked fact) []guess {
+// memberships lists what has to be assumed of groups and attributes known in
+// part for each policy that rests on them, nothing first. No larger assumption
+// can decide otherwise where none of these does.
+func (s *Set) memberships(f *facts, asked fact) []guess {
 	list := []guess{{}}
-	if asked&(factGroups|factAttributes) != 0 {
-		list = append(list, s.memberships(f)...)
+	if asked&(factGroups|factAttributes) == 0 {
+		return list
 	}
-	if asked&factManaged != 0 {
-		for _, p := range []mail.Path{f.envelope, f.header} {
-			for _, name := range []string{string(p.Fold()), p.Domain()} {
-				if name != "" && !p.Null() {
-					list = append(list, guess{managed: name, action: "block"}, guess{managed: name, action: "permit"})
-				}
-			}
-		}
-	}
-	return list
-}
-
-// memberships lists what has to be assumed for each policy that rests on
-// groups or attributes.
-func (s *Set) memberships(f *facts) []guess {
-	var list []guess
 	for _, section := range sections {
 		t := s.tables[section]
 		if t == nil {
@@ -186,6 +171,23 @@ func (s *Set) memberships(f *facts) []guess {
 					g.byHeader = true
 					list = append(list, g)
 				}
+			}
+		}
+	}
+	return list
+}
+
+// entries lists what a recipient's list known in part may hold: a block or a
+// permit of each address of the sender and its domain.
+func entries(f *facts, asked fact) []guess {
+	if asked&factManaged == 0 {
+		return nil
+	}
+	var list []guess
+	for _, p := range []mail.Path{f.envelope, f.header} {
+		for _, name := range []string{string(p.Fold()), p.Domain()} {
+			if name != "" && !p.Null() {
+				list = append(list, guess{managed: name, action: "block"}, guess{managed: name, action: "permit"})
 			}
 		}
 	}

@@ -108,6 +108,7 @@ func newPairIndex(section Section, policies []Policy, disabled bool, book *addre
 	best := func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(b.weight[0], a.weight[0]), compareTied(a.policy, b.policy, cautious))
 	}
+	slices.SortFunc(x.unsure, best)
 	for _, side := range x.byTo {
 		for _, list := range side.from {
 			slices.SortFunc(list, best)

@@ -137,7 +137,7 @@ func (w *walk) stop(outcome mail.Outcome, stage Stage, moment Moment, policy str
 // rests notes that the decision rests on how a contest ended.
 func (w *walk) rests(r result) {
 	w.result.recent = w.result.recent || r.recent
-	if r.winner != nil && r.winner.policy.Option != r.other.policy.Option {
+	if r.winner != nil && (r.winner.policy.Option != r.other.policy.Option || r.winner.policy.DNS != r.other.policy.DNS) {
 		w.result.compare = true
 	}
 }

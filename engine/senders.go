@@ -41,21 +41,15 @@ func (s *Set) senders(plain *facts, asked fact, d *decision) iter.Seq[*facts] {
 		if !yield(&first) || !header && !envelope && !name {
 			return
 		}
-		entries := func(yield func(*entry) bool) {
-			if envelope && !each(s.envelopeEntries(plain), yield) {
-				return
-			}
-			if header || name {
-				each(s.headerEntries(plain, d), yield)
-			}
+		if envelope {
+			s.envelopes(plain, name, d, yield)
+			return
 		}
-		for t := range s.threats(plain, entries, envelope) {
+		for t := range s.threats(plain, s.headerEntries(plain, d), false) {
 			c := *plain
 			switch {
 			case header && t.address != "":
 				c.header = t.address
-			case envelope && t.address != "":
-				c.envelope = t.address
 			case t.name == "":
 				continue
 			}
@@ -69,14 +63,27 @@ func (s *Set) senders(plain *facts, asked fact, d *decision) iter.Seq[*facts] {
 	}
 }
 
-// each passes a sequence on and reports whether it came to its end.
-func each[V any](seq iter.Seq[V], yield func(V) bool) bool {
-	for v := range seq {
-		if !yield(v) {
-			return false
+// envelopes yields the facts with each envelope sender, and where the display
+// name is missing too with each of the names that policies go by: which names
+// come to be looked at depends on the envelope.
+func (s *Set) envelopes(plain *facts, name bool, d *decision, yield func(*facts) bool) {
+	names := []string{plain.name}
+	if name {
+		for e := range s.headerEntries(plain, d) {
+			if e.from.Type == HeaderDisplayName && !slices.Contains(names, e.from.Value) {
+				names = append(names, e.from.Value)
+			}
 		}
 	}
-	return true
+	for t := range s.threats(plain, s.envelopeEntries(plain), true) {
+		for _, n := range names {
+			c := *plain
+			c.envelope, c.name = t.address, n
+			if !yield(&c) {
+				return
+			}
+		}
+	}
 }
 
 // threats yields senders: nobody in particular, inside and outside, then those
@@ -163,7 +170,7 @@ func (s *Set) headerEntries(plain *facts, d *decision) iter.Seq[*entry] {
 // a Take No Action let pass by envelope: that one takes part at data too.
 func (s *Set) floor(plain *facts, d *decision, order int) uint32 {
 	winner := d.atRcpt.winner
-	if winner == nil || winner.twin != nil || plain.asked&factClientIP != 0 || s.file.engine.HeaderOnly {
+	if winner == nil || winner.twin != nil || plain.asked&factClientIP != 0 || plain.lacks(factEnvelopeFrom) || s.file.engine.HeaderOnly {
 		return 0
 	}
 	return winner.weight[order]

@@ -27,6 +27,7 @@ type Set struct {
 	changes        []Change            // exceptions, oldest first
 	managedChanges map[string][]Change // those of a recipient's own list, by recipient
 	removals       bool                // some exception takes a member out of a group
+	listChanges    []Change            // those of lists and groups
 
 	walks    *walkPool
 	outcomes []mail.Outcome
@@ -141,6 +142,9 @@ func (s *Set) Apply(changes ...Change) *Set {
 	applied.managedChanges = maps.Clone(s.managedChanges)
 	for _, c := range changes {
 		applied.noteManaged(c)
+		if len(c.ManagedPut)+len(c.ManagedDelete)+len(c.GroupRemove) > 0 {
+			applied.listChanges = append(slices.Clip(applied.listChanges), c)
+		}
 		applied.removals = applied.removals || len(c.GroupRemove) > 0
 	}
 	sum := sha256.New()

@@ -88,7 +88,7 @@ func (w *walk) permittedSenders(moment Moment) bool {
 		}
 	}
 	w.trace.step(w, StagePermittedSenders, moment, StepPass, r, because)
-	*w.facts = before
+	*w.facts, w.permit.known = before, false
 	return false
 }
 

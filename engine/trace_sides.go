@@ -27,24 +27,29 @@ func (w *walk) stands(p *Policy, moment Moment) (best truth, rank Rank, why stri
 	if p.Bidirectional {
 		directions = append(directions, [2]Spec{p.To, p.From})
 	}
+	bestByHeader := false
 	for _, d := range directions {
-		is, words := w.standsOneWay(p, d[0], d[1], moment)
+		is, byHeader, words := w.standsOneWay(p, d[0], d[1], moment)
 		mine := rankOf(p, d[0], d[1], a)
-		if is > best || is == best && (is == yes && mine.weight(a.ToFirst) > rank.weight(a.ToFirst) || why == "") {
-			best, why = is, words
-			if is == yes {
-				rank = mine
-			}
+		better := is > best || is == best && (byHeader && !bestByHeader || byHeader == bestByHeader && mine.weight(a.ToFirst) > rank.weight(a.ToFirst))
+		if why != "" && (!better || is == no) {
+			continue
+		}
+		best, bestByHeader, why = is, byHeader, words
+		if is == yes {
+			rank = mine
 		}
 	}
 	return best, rank, why
 }
 
-func (w *walk) standsOneWay(p *Policy, from, to Spec, moment Moment) (truth, string) {
+// standsOneWay is stands in one direction; byHeader tells that the header from
+// is the address that matches, which is the one used when both do.
+func (w *walk) standsOneWay(p *Policy, from, to Spec, moment Moment) (is truth, byHeader bool, why string) {
 	f := w.facts
 	toIs, toWords := w.side(to, f.recipient, "", false)
 	if toIs == no {
-		return no, "to " + toWords
+		return no, false, "to " + toWords
 	}
 	senderIs, words := no, ""
 	if moment != MomentRcpt && p.FromPart != EnvelopeFrom {
@@ -53,6 +58,7 @@ func (w *walk) standsOneWay(p *Policy, from, to Spec, moment Moment) (truth, str
 		if from.Type != Everyone && f.lacks(factHeaderFrom) || from.Type == HeaderDisplayName && f.lacks(factHeaderName) {
 			senderIs, words = unknown, "the header from is not logged"
 		}
+		byHeader = senderIs == yes
 	}
 	if p.FromPart != HeaderFrom && senderIs != yes {
 		if is, other := w.side(from, f.envelope, "", false); is > senderIs || words == "" {
@@ -61,11 +67,11 @@ func (w *walk) standsOneWay(p *Policy, from, to Spec, moment Moment) (truth, str
 	}
 	switch {
 	case words == "":
-		return no, "looks at the header from, which is not known at this moment"
+		return no, false, "looks at the header from, which is not known at this moment"
 	case senderIs == no:
-		return no, words
+		return no, false, words
 	}
-	return min(senderIs, toIs), words + "; to " + toWords
+	return min(senderIs, toIs), byHeader, words + "; to " + toWords
 }
 
 // side says in words whether an address satisfies a spec, and by what.

@@ -265,7 +265,10 @@ func (f *cisco) recipients(t *transaction) map[string]mail.Path {
 		}
 		body, _ := ciscoBody(t.bytes(k))
 		if _, address, ok := strings.Cut(body, " To: <"); ok {
-			list[ciscoFind(body, "RID")] = unbracketed("<" + address[:max(strings.LastIndexByte(address, '>'), 0)] + ">")
+			if end := strings.LastIndexByte(address, '>'); end >= 0 {
+				address = address[:end]
+			}
+			list[ciscoFind(body, "RID")] = mail.Path(address)
 		}
 	}
 	return list
@@ -277,8 +280,8 @@ func (f *cisco) conclude(l *ciscoLine, t *transaction, m *mail.Message, ordinal 
 	if r == nil || m.Recipient == "" {
 		return
 	}
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
-		if kind == keptRID && strings.Contains(e.Text, "<"+string(m.Recipient)+">") {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
+		if kind == keptRID && strings.Contains(line, " To: <"+string(m.Recipient)) {
 			r.cite(e)
 		}
 	})

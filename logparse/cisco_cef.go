@@ -64,9 +64,10 @@ func cefExtension(s string) map[string]string {
 }
 
 // cefValue undoes CEF's escapes, and takes the quotes of Python off.
-func cefValue(s string) string {
-	s = strings.NewReplacer(`\=`, "=", `\\`, `\`, `\|`, "|", `\n`, " ", `\r`, "").Replace(strings.TrimSpace(s))
-	return ciscoText(s)
+func cefValue(s string) string { return ciscoText(cefUnescape(strings.TrimSpace(s))) }
+
+func cefUnescape(s string) string {
+	return strings.NewReplacer(`\=`, "=", `\\`, `\`, `\|`, "|", `\n`, " ", `\r`, "").Replace(s)
 }
 
 // consolidated reads an event that tells a message's whole life at its end.

@@ -112,7 +112,7 @@ var lineBreaks = regexp.MustCompile(`\.\.\.\n.*?\) \.\.\.`)
 // unquoted undoes the escapes that formats have: JSON's, CSV's, Exim's.
 func unquoted(s string) string {
 	s += "\n" + lineBreaks.ReplaceAllString(s, "")
-	return statusParts.ReplaceAllString(s, "$1.$2.$3") + s + "\n" + unescapeQuoted(s) + "\n" + text(unescapeJSON([]byte(s))) + "\n" + strings.ReplaceAll(s, `""`, `"`)
+	return statusParts.ReplaceAllString(s, "$1.$2.$3") + s + "\n" + unescapeQuoted(s) + "\n" + text(unescapeJSON([]byte(s))) + "\n" + strings.ReplaceAll(s, `""`, `"`) + "\n" + cefUnescape(s)
 }
 
 // checkFacts asks that each fact stands in the evidence.

@@ -190,6 +190,9 @@ func (f *fortimail) statistics(l *sendmailLine, pairs fortimailPairs) {
 		m.Phase = mail.PhaseUnknown // refused before its data, or an empty message
 	}
 	if m.Outcome == "" {
+		if strings.HasPrefix(disposition, "0x") && strings.Trim(disposition, "0x") != "1" {
+			l.s.unrecognised(l.offset, l.raw) // a file from the unit's disk has the actions as bits, which the vendor names only in part
+		}
 		return
 	}
 	recipients := mimeRecipients([]byte(pairs.get("to")))

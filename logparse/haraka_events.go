@@ -1,6 +1,7 @@
 package logparse
 
 import (
+	"slices"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -154,22 +155,26 @@ func (f *haraka) hook(l *harakaLine) {
 // harakaAccepted is the kind of lines that accept a recipient.
 const harakaAccepted = 'r'
 
-// accepted are the recipients that a message was accepted for.
-func (f *haraka) accepted(t *transaction) (list []mail.Path) {
-	for i := range t.lines {
-		k := &t.lines[i]
-		if k.kind != harakaAccepted {
-			continue
+// accepted are the recipients that a message was accepted for, each once, and
+// the lines that say so.
+func (f *haraka) accepted(t *transaction) (list []mail.Path, lines []mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
+		if kind != harakaAccepted {
+			return
 		}
-		if l, ok := harakaFields(t.bytes(k)); ok {
-			recipient := unbracketed(harakaValue(l.words, "params"))
-			if recipient == "" {
-				recipient = harakaAddress(strings.TrimPrefix(l.words, "recipient "))
-			}
-			list = append(list, recipient)
+		l, ok := harakaFields([]byte(line))
+		if !ok {
+			return
 		}
-	}
-	return list
+		recipient := unbracketed(harakaValue(l.words, "params"))
+		if recipient == "" {
+			recipient = harakaAddress(strings.TrimPrefix(l.words, "recipient "))
+		}
+		if !slices.Contains(list, recipient) {
+			list, lines = append(list, recipient), append(lines, e)
+		}
+	})
+	return list, lines
 }
 
 // refuse notes a denial. Of what is denied as a whole, it is of all recipients
@@ -185,7 +190,7 @@ func (f *haraka) refuse(l *harakaLine, m *mail.Message) {
 
 // concludeAll notes what became of a whole message.
 func (f *haraka) concludeAll(t *transaction, l *harakaLine, m *mail.Message) {
-	recipients := f.accepted(t)
+	recipients, lines := f.accepted(t)
 	if len(recipients) == 0 {
 		f.p.concludeAll(t, &l.lineAt, m)
 		return
@@ -194,11 +199,7 @@ func (f *haraka) concludeAll(t *transaction, l *harakaLine, m *mail.Message) {
 		one := *m
 		one.Recipient = recipient
 		if r := f.p.conclude(t, &l.lineAt, &one, i); r != nil {
-			f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
-				if kind == harakaAccepted && strings.Contains(line, string(recipient)) {
-					r.cite(e)
-				}
-			})
+			r.cite(lines[i])
 		}
 	}
 }
@@ -361,7 +362,7 @@ func (f *haraka) delivered(l *harakaLine, m *mail.Message, domain string) {
 	if t == nil {
 		return
 	}
-	recipients := f.accepted(t)
+	recipients, _ := f.accepted(t)
 	for _, r := range t.records {
 		recipients = append(recipients, r.Recipient)
 	}
@@ -382,7 +383,7 @@ func (f *haraka) delivered(l *harakaLine, m *mail.Message, domain string) {
 // is of one domain's recipients, but no line says of which.
 func (f *haraka) undelivered(l *harakaLine, m *mail.Message) {
 	t := f.transaction(l)
-	recipients := f.accepted(t)
+	recipients, _ := f.accepted(t)
 	told := false
 	for _, r := range t.records {
 		told = told || harakaTold(r)

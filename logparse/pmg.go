@@ -129,9 +129,9 @@ func (f *pmg) filtered(l *pmgLine) {
 	}
 	t := f.session(l)
 	r := f.p.conclude(t, &l.lineAt, &m, 0)
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
 		if kind == keptFinding {
-			_, r.Reported.Detail, _ = strings.Cut(e.Text, ": virus detected: ")
+			_, r.Reported.Detail, _ = strings.Cut(line, ": virus detected: ")
 			r.cite(e)
 		}
 	})
@@ -176,8 +176,8 @@ func (f *pmg) join(l *pmgLine, r *record, id string) bool {
 		return false
 	}
 	before := len(r.Evidence)
-	f.p.kept(t, func(kind byte, e mail.Evidence) {
-		if joinFact(r, kind, e.Text) {
+	f.p.keptLines(t, func(kind byte, line string, e mail.Evidence) {
+		if joinFact(r, kind, line) {
 			r.cite(e)
 		}
 	})

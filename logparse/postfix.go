@@ -296,7 +296,7 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 		}
 	case 's':
 		if bytes.HasPrefix(rest, []byte("sender non-delivery notification: ")) {
-			f.notified(l, id)
+			f.notified(l, id, rest)
 			return
 		}
 	case 'p':
@@ -407,7 +407,10 @@ func (f *postfix) expired(l *postfixLine, id, rest []byte) {
 }
 
 // notified cites the line that says who was told of the failure.
-func (f *postfix) notified(l *postfixLine, id []byte) {
+func (f *postfix) notified(l *postfixLine, id, rest []byte) {
+	if next := f.transaction(rest[bytes.LastIndexByte(rest, ' ')+1:]); next != nil {
+		next.keep(keptReturned, l.s, l.offset, l.raw)
+	}
 	t := f.transaction(id)
 	if t == nil {
 		return

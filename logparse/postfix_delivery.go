@@ -80,6 +80,7 @@ func statusWord(rest []byte) []byte {
 // sent turns a recipient that had failed into a delivered one, and keeps how
 // it failed. Other deliveries make a message only where all are asked for.
 func (f *postfix) sent(l *postfixLine, id, rest []byte) {
+	f.handedOver(l, id, rest)
 	t := f.transaction(id)
 	if !f.p.opts.All && (t == nil || len(t.records) == 0) {
 		return
@@ -284,6 +285,19 @@ func joinFact(r *record, kind byte, line string) bool {
 		c := clientOf(name)
 		r.Client.IP, r.Client.Name = c.IP, c.Name
 		return c != (mail.Client{})
+	case keptFirstClient:
+		_, s, ok := strings.Cut(line, ": client=")
+		if !ok {
+			return false
+		}
+		name, _, _ := strings.Cut(s, ", ")
+		if isLoopback([]byte("[" + r.Client.IP + "]")) {
+			c := clientOf(name)
+			r.Client.IP, r.Client.Name = c.IP, c.Name
+		}
+		return true
+	case keptHandOver, keptReturned:
+		return true
 	case keptMessageID:
 		_, s, ok := strings.Cut(line, ": message-id=")
 		if !ok || r.MessageID != "" || s == "" || s == "<>" {

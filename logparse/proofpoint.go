@@ -77,8 +77,16 @@ func (f *proofpoint) maillog(l *lineAt, o jsonFields) {
 func sendmailEquates(sm jsonFields) string {
 	var first, middle, last []string
 	for _, field := range sm {
-		value := strings.Join(sm.list(field.key), ",")
-		equate := field.key + "=" + value
+		if strings.Trim(field.key, "abcdefghijklmnopqrstuvwxyz_0123456789") != "" {
+			continue // no equate's name
+		}
+		values := sm.list(field.key)
+		if field.key == "to" {
+			for i := range values {
+				values[i] = "<" + strings.Trim(values[i], "<>") + ">"
+			}
+		}
+		equate := field.key + "=" + strings.Join(values, ",")
 		switch field.key {
 		case "qid":
 		case "to", "from", "ruleset":

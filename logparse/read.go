@@ -109,7 +109,10 @@ func (b *block) read(r io.Reader, before *block) {
 	} else {
 		b.data = append(b.data[:0], left...)
 	}
-	n, err := r.Read(b.data[len(b.data):cap(b.data)])
+	n, err := io.ReadFull(r, b.data[len(b.data):cap(b.data)])
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
 	b.data, b.err = b.data[:len(b.data)+n], err
 }
 

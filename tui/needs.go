@@ -81,6 +81,7 @@ type SourceStatus struct {
 	Samples      []mail.Evidence // the newest of those
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	LetGo        int64  // messages of all sources that were given up unfinished
 }
 
 // Options is all a session needs. The index may still be opening: Open is

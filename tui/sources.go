@@ -149,6 +149,10 @@ func (x *sources) view() string {
 	}
 	lines := strings.Split(x.table.View(l.table()), "\n")
 	told := seg{" " + v.Path, l.dim}
+	if v.LetGo > 0 {
+		told.text += fmt.Sprintf(" - of all sources %s unfinished: too many at once, or not heard of for two weeks",
+			plural(int(v.LetGo), "1 message was let go", number(int(v.LetGo))+" messages were let go"))
+	}
 	if v.Problem != "" {
 		told = seg{" " + v.Problem, l.bad}
 	}

@@ -118,6 +118,7 @@ type sourceRow struct {
 	LagSeconds          float64   `json:"lag_seconds"`
 	LastLine            time.Time `json:"last_line,omitzero"`
 	UnrecognisedFailing int64     `json:"unrecognised_failing"`
+	LetGo               int64     `json:"let_go,omitempty"`
 	Problem             string    `json:"problem,omitempty"`
 }
 
@@ -128,7 +129,7 @@ func (s *session) printSources(status []ingest.Status) error {
 			problems++
 		}
 		if s.json {
-			row := sourceRow{Path: st.Path, Format: st.Format, Lines: st.Lines, Bytes: st.Bytes, Behind: st.Behind, LagSeconds: st.Lag.Seconds(), LastLine: st.LastLine, UnrecognisedFailing: st.Unrecognised, Problem: st.Problem}
+			row := sourceRow{Path: st.Path, Format: st.Format, Lines: st.Lines, Bytes: st.Bytes, Behind: st.Behind, LagSeconds: st.Lag.Seconds(), LastLine: st.LastLine, UnrecognisedFailing: st.Unrecognised, LetGo: st.LetGo, Problem: st.Problem}
 			if err := s.printJSON(s.stdout, row); err != nil {
 				return err
 			}

@@ -14,10 +14,13 @@ import (
 	"mailwhy/tui/quiet"
 )
 
+// gcPercent is GOGC, where nobody has set it.
+const gcPercent = 200
+
 func main() {
 	quiet.Restore()
 	if os.Getenv("GOGC") == "" { // reading logs makes much that soon is garbage, beside little that stays
-		debug.SetGCPercent(200)
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -47,7 +49,14 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 	}
 	stream := parser.Open(logparse.Source{ID: logparse.SourceID(first), Name: name, Format: format, ModTime: modified})
 	whole := io.MultiReader(bytes.NewReader(head), in)
-	if err := stream.Read(ctx, whole, func() { parser.Drain(emit) }); err != nil {
+	blocks := 0
+	drained := func() {
+		parser.Drain(emit)
+		if blocks++; blocks%64 == 0 {
+			boundGarbage()
+		}
+	}
+	if err := stream.Read(ctx, whole, drained); err != nil {
 		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	return stream.Stats(), nil
@@ -68,6 +77,20 @@ func firstLine(in io.Reader) (head, first []byte, err error) {
 		if err != nil {
 			return nil, nil, err
 		}
+	}
+}
+
+// mostGarbage is how much memory may wait to be collected while logs are read,
+// in bytes.
+const mostGarbage = 32 << 20
+
+// boundGarbage lets garbage grow with what is kept only up to mostGarbage: many
+// messages that stay open would otherwise have their memory twice again.
+func boundGarbage() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if live[0].Value.Kind() == metrics.KindUint64 && live[0].Value.Uint64() > mostGarbage/gcPercent*100 {
+		debug.SetGCPercent(max(20, int(100*mostGarbage/live[0].Value.Uint64())))
 	}
 }
 

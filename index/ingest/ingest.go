@@ -56,6 +56,7 @@ type Status struct {
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
 	Cut          int64  // lines over 1 MiB
+	LetGo        int64  // messages of all sources that were given up unfinished: see logparse.Parser.LetGo
 }
 
 // mostPending is how many changed messages are put in one batch.
@@ -254,6 +255,7 @@ func (p *Pump) refresh() {
 			st := stream.Stats()
 			s.Format, s.Lines, s.Unrecognised, s.Samples, s.Cut = st.Format, st.Lines, st.UnrecognisedFailing, st.Unrecognised, st.Cut
 		}
+		s.LetGo = p.parser.LetGo()
 		p.status[f.Path] = s
 	}
 }

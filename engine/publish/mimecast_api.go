@@ -161,11 +161,12 @@ func (a *MimecastAPI) call(ctx context.Context, r apiRequest) (apiAnswer, []byte
 func understand(status int, body []byte) (apiAnswer, []byte, error) {
 	var answer apiAnswer
 	err := json.Unmarshal(body, &answer)
-	for _, f := range answer.Fail {
-		for _, e := range f.Errors {
-			return answer, body, &APIError{status, e.Code, e.Message}
+	if len(answer.Fail) > 0 {
+		first := apiFault{Code: "fail", Message: "without a reason"}
+		if faults := answer.Fail[0].Errors; len(faults) > 0 {
+			first = faults[0]
 		}
-		return answer, body, &APIError{status, "fail", "without a reason"}
+		return answer, body, &APIError{status, first.Code, first.Message}
 	}
 	if status < 200 || status > 299 {
 		return answer, body, &APIError{status, http.StatusText(status), string(body)}

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	o.Environ = os.Environ()
 	o.Open = func(context.Context) (Services, error) {
 		w.armed.Add(1)
-		return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w}, nil
+		return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w}, nil
 	}
 	if os.Getenv("MAILWHY_TUI_DEMO") == "live" {
 		go func() {

@@ -114,6 +114,10 @@ func (r *real) Extend(ctx context.Context, id int, until time.Time, reason strin
 	return r.service.Extend(ctx, r.actor, id, until, reason)
 }
 
+func (r *real) Advice(mail.Message, engine.Verdict, *time.Location) string {
+	return "Nothing was changed yet."
+}
+
 func (r *real) Living(context.Context, exception.Exception) (exception.Health, error) {
 	return exception.Health{}, nil
 }

@@ -97,9 +97,11 @@ func newRoot(s *session) *cobra.Command {
 		newException(s),
 		newManaged(s),
 		newPolicy(s),
-		newSources(s), newCauses(s),
+		newSources(s),
+		newCauses(s),
 		newIndex(s),
 		newForget(s),
+		newDoctor(s),
 	)
 	if s.app != nil {
 		root.AddCommand(newVersion(s))

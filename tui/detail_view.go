@@ -73,6 +73,7 @@ func (d *detail) draw() {
 	} else {
 		d.drawChange(p)
 		d.drawRemedies(p)
+		d.drawLifts(p)
 		d.drawSteps(p)
 		d.drawLadder(p)
 		d.drawFacts(p)
@@ -257,6 +258,20 @@ func keyOf(k engine.Kind) string {
 		return "r"
 	}
 	return " "
+}
+
+// drawLifts says what the gateways could do about the refusal: an exception is
+// of no use where none of them made it.
+func (d *detail) drawLifts(p *paper) {
+	if len(d.lifts) == 0 {
+		return
+	}
+	p.blank()
+	p.begin("GATEWAYS")
+	p.row(seg{"what an exception there could do about this refusal", p.dim})
+	for _, l := range d.lifts {
+		p.wrapAt(l[0]+" "+l[1], margin, seg{"", p.plain})
+	}
 }
 
 // drawSteps lists what is still to be done by hand for the exception made here.

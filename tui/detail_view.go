@@ -155,6 +155,9 @@ func (d *detail) drawRemedies(p *paper) {
 	given := map[string]bool{}
 	for i, r := range d.then.Remedies {
 		d.drawRemedy(p, i, r, given)
+		if len(r.Risks) > 0 { // the gravest; the sheet has all
+			p.wrapAt("risk: "+r.Risks[0], margin+3, seg{"", p.warn})
+		}
 	}
 	now := d.verdictNow()
 	switch {

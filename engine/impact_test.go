@@ -129,3 +129,28 @@ func BenchmarkImpact(b *testing.B) {
 		}
 	}
 }
+
+func TestUsage(t *testing.T) {
+	set := remedySet(t, `groups: {Blocked Senders: {members: [bad.example]}}
+blocked_senders: [{id: TNA, option: no_action, from: {type: individual_email_address, value: a@bad.example}, to: {type: internal_addresses}}]
+`)
+	at := func(days int) time.Time { return remedyNoon.AddDate(0, 0, -days) }
+	messages := []mail.Message{
+		{Time: at(0), EnvelopeFrom: "a@bad.example", Recipient: "bob@corp.example"},
+		{Time: at(1), EnvelopeFrom: "x@bad.example", Recipient: "bob@corp.example"},
+		{Time: at(1), EnvelopeFrom: "x@bad.example", Recipient: "sue@corp.example"},
+		{Time: at(2), EnvelopeFrom: "x@mail.bad.example", Recipient: "sue@corp.example"},
+		{Time: at(9), EnvelopeFrom: "x@bad.example", Recipient: "bob@corp.example"},
+	}
+	got, err := UsageOf(t.Context(), set, at(3), remedyNoon, 100, slices.Values(messages))
+	want := Usage{Since: at(3), Messages: 4, Domains: map[string]int{"bad.example": 3, "mail.bad.example": 1}, Policies: map[string]PolicyUse{
+		"TNA":                     {Hits: 1, Last: at(0), ByDay: []int{0, 0, 0, 1}, Newest: messages[:1]},
+		"default-blocked-senders": {Hits: 2, Last: at(1), ByDay: []int{0, 0, 2, 0}, Newest: messages[1:3]},
+	}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, _ := UsageOf(t.Context(), set, at(3), remedyNoon, 2, slices.Values(messages)); !got.Cut || got.Messages != 2 {
+		t.Errorf("cut: %+v", got)
+	}
+}

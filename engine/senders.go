@@ -45,7 +45,7 @@ func (s *Set) senders(plain *facts, asked fact, d *decision) iter.Seq[*facts] {
 			s.envelopes(plain, name, d, yield)
 			return
 		}
-		for t := range s.threats(plain, s.headerEntries(plain, d), false) {
+		for t := range s.threats(plain, s.headerEntries(plain, d)) {
 			c := *plain
 			switch {
 			case header && t.address != "":
@@ -75,7 +75,7 @@ func (s *Set) envelopes(plain *facts, name bool, d *decision, yield func(*facts)
 			}
 		}
 	}
-	for t := range s.threats(plain, s.envelopeEntries(plain), true) {
+	for t := range s.threats(plain, s.envelopeEntries(plain)) {
 		for _, n := range names {
 			c := *plain
 			c.envelope, c.name = t.address, n
@@ -86,16 +86,13 @@ func (s *Set) envelopes(plain *facts, name bool, d *decision, yield func(*facts)
 	}
 }
 
-// threats yields senders: nobody in particular, inside and outside, then those
-// that the entries name, then those of the recipient's own list.
-func (s *Set) threats(plain *facts, entries iter.Seq[*entry], null bool) iter.Seq[threat] {
+// threats yields senders: nobody in particular, outside (who matches what the
+// null path does) and inside, then those that the entries name, then those of the recipient's own list.
+func (s *Set) threats(plain *facts, entries iter.Seq[*entry]) iter.Seq[threat] {
 	return func(yield func(threat) bool) {
 		generic := []mail.Path{unlisted}
 		for _, domain := range sortedKeys(s.file.internal) {
 			generic = append(generic, mail.Path(unlistedLocal+"@"+domain))
-		}
-		if null {
-			generic = append(generic, mail.NullPath)
 		}
 		for _, p := range generic {
 			if !yield(threat{address: p}) {

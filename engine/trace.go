@@ -18,6 +18,7 @@ type Trace struct {
 	Steps         []Step    `json:"steps"`
 	Verdict       Verdict   `json:"verdict"`
 	VerdictNow    *Verdict  `json:"verdict_now,omitempty"` // set when as_of is not now
+	Between       []string  `json:"between,omitempty"`     // what changed between as_of and now and matters here, a sentence each
 	Agreement     Agreement `json:"agreement"`
 	Remedies      []Remedy  `json:"remedies"`
 

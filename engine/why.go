@@ -17,21 +17,28 @@ func Why(set *Set, m *mail.Message, at, now time.Time) Trace {
 // WhyAmong is Why with remedies that are held against the sender's other
 // messages too.
 func WhyAmong(set *Set, m *mail.Message, at, now time.Time, h History) Trace {
+	return WhyBetween(set, set, m, at, now, h)
+}
+
+// WhyBetween is WhyAmong with the set in force at the earlier instant and the
+// one in force now: the replay and its agreement are those of then, what would
+// help is judged by now.
+func WhyBetween(then, present *Set, m *mail.Message, at, now time.Time, h History) Trace {
 	if at.IsZero() {
 		at = m.Time
 	}
 	if at.IsZero() {
 		at = now
 	}
-	t := Replay(set, m, at)
+	t := Replay(then, m, at)
 	if as := t.PolicySet.AsOf; !as.IsZero() && !now.Before(as) {
 		t.PolicySet.Age = now.Sub(as).String()
 	}
-	t.Agreement = Agree(set, m, at, now, t.Verdict)
+	t.Agreement = Agree(then, m, at, now, t.Verdict)
 	if !at.Equal(now) {
-		v := Replay(set, m, now).Verdict
+		v := Replay(present, m, now).Verdict
 		t.VerdictNow = &v
 	}
-	t.Remedies = RemediesAmong(set, m, now, h)
+	t.Remedies = RemediesAmong(present, m, now, h)
 	return t
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"mailwhy/engine/mail"
 )
 
 // Total is how many messages match, out of how many.
@@ -44,42 +42,24 @@ func (x *Index) Count(ctx context.Context, q Query) (Total, error) {
 }
 
 func (x *Index) count(ctx context.Context, q Query) (int, error) {
-	var sum tally
-	err := x.tally(ctx, q, &sum)
-	return sum.count, err
+	s, err := last(x.Summarise(ctx, q, Wanted{}))
+	return s.Count, err
 }
 
-// tally adds the matches of every shard to a sum.
-func (x *Index) tally(ctx context.Context, q Query, sum *tally) error {
-	for _, s := range x.newestFirst(q) {
-		if !x.open(s) {
-			continue
-		}
-		if err := s.tally(ctx, q, sum); err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("count in shard %s: %w", s.name, err)
-		}
-	}
-	return nil
-}
-
-// Bucket is one bar of the histogram.
-type Bucket struct {
-	Start  time.Time
-	Counts map[mail.Outcome]int
-}
-
-// Histogram counts matches by outcome in n equal spans of the query's time.
+// Histogram counts matches by outcome in n equal spans of the query's time;
+// nil when the query has no beginning.
 func (x *Index) Histogram(ctx context.Context, q Query, n int) ([]Bucket, error) {
-	end := q.Until
-	if end.IsZero() {
-		end = q.asked
-	}
-	if n <= 0 || q.Since.IsZero() || !end.After(q.Since) {
+	if n <= 0 || q.Since.IsZero() {
 		return nil, nil
 	}
-	sum := tally{buckets: newBuckets(q.Since, end, n)}
-	if err := x.tally(ctx, q, &sum); err != nil {
-		return nil, err
-	}
-	return sum.buckets.bars, nil
+	s, err := last(x.Summarise(ctx, q, Wanted{Bars: n}))
+	return s.Bars, err
+}
+
+// Causes groups the matches by rule, sender domain and reason, the largest
+// group first. A screen that wants to show groups while older shards are still
+// being counted takes them from Summarise.
+func (x *Index) Causes(ctx context.Context, q Query) ([]Cause, error) {
+	s, err := last(x.Summarise(ctx, q, Wanted{Causes: true}))
+	return s.Causes, err
 }

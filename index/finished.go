@@ -128,11 +128,11 @@ func (f *finished) get(_ context.Context, id string) (mail.Message, error) {
 	if !found {
 		return mail.Message{}, ErrNotFound
 	}
-	return f.message(ordinal)
+	return message(f.segment.Reader(), ordinal)
 }
 
-func (f *finished) message(ordinal int) (mail.Message, error) {
-	id, row, err := f.segment.Row(ordinal)
+func message(r *sealed.Reader, ordinal int) (mail.Message, error) {
+	id, row, err := r.Row(ordinal)
 	if err != nil {
 		return mail.Message{}, err
 	}
@@ -193,12 +193,13 @@ func (f *finished) page(ctx context.Context, q Query, below Cursor, limit int) (
 	if err != nil || set == nil {
 		return nil, err
 	}
-	var rows []mail.Message
+	rows := make([]mail.Message, 0, min(limit, int(set.Count())))
+	reader := f.segment.Reader()
 	for at, ok := set.PreviousSet(uint(f.segment.Len())); ok && len(rows) < limit; at, ok = set.PreviousSet(at - 1) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		m, err := f.message(int(at))
+		m, err := message(reader, int(at))
 		if err != nil {
 			return nil, err
 		}
@@ -263,18 +264,14 @@ func keysOf(m *mail.Message, fields map[string][]string) []string {
 	return slices.Compact(keys)
 }
 
-// sealedDocument is a message as a sealed layer takes it.
-func sealedDocument(id string, row []byte) (sealed.Document, mail.Message, error) {
-	m, err := decode(id, row)
+// sealedDocument is a message as a sealed layer takes it; row is its JSON.
+func sealedDocument(m *mail.Message, row []byte) (sealed.Document, error) {
+	at, err := timeOf(m.ID)
 	if err != nil {
-		return sealed.Document{}, m, err
+		return sealed.Document{}, err
 	}
-	at, err := timeOf(id)
-	if err != nil {
-		return sealed.Document{}, m, err
-	}
-	fields := fieldsOf(&m)
-	keys := keysOf(&m, fields)
+	fields := fieldsOf(m)
+	keys := keysOf(m, fields)
 	delete(fields, fieldID)
-	return sealed.Document{ID: id, Time: at.UnixMilli(), Row: row, Values: fields, Keys: keys}, m, nil
+	return sealed.Document{ID: m.ID, Time: at.UnixMilli(), Row: row, Values: fields, Keys: keys}, nil
 }

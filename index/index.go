@@ -17,10 +17,12 @@ package index
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -56,7 +58,9 @@ type Index struct {
 	uses     atomic.Uint64
 	writing  sync.Mutex
 
-	sealer sealer
+	sealer    sealer
+	searching chan struct{} // a place for each page that is looked for at once
+	counting  chan struct{} // a place for each shard that is counted in at once
 }
 
 // Open opens or makes the index in dir; shards open on demand. A shard that
@@ -76,6 +80,8 @@ func Open(dir string, o Options) (*Index, error) {
 		return nil, fmt.Errorf("open index %s: %w", dir, err)
 	}
 	x := &Index{dir: dir, options: o, changed: make(chan struct{})}
+	processors := runtime.GOMAXPROCS(0)
+	x.searching, x.counting = make(chan struct{}, 2*processors), make(chan struct{}, processors)
 	for _, e := range entries {
 		if e.IsDir() && shardName(e.Name()) {
 			x.shards = append(x.shards, newShard(dir, e.Name()))
@@ -100,6 +106,18 @@ func (x *Index) Close() error {
 	}
 	closing.Wait()
 	return errors.Join(errs...)
+}
+
+// admit waits for a place; the caller gives it back with leave. Many sessions
+// that search at once would otherwise slow each other, and the writer, down:
+// waiting for one's turn is shorter than sharing it.
+func admit(ctx context.Context, places chan struct{}) (leave func(), err error) {
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Problems lists, a sentence each, what was found wrong at Open or since.

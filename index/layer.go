@@ -63,46 +63,54 @@ func generationOf(name, suffix string) (int, bool) {
 
 // layersIn lists the layers of a shard's folder, oldest first: the newest
 // sealed one and what was begun after it. What that one took the place of is
-// removed, as are files that were not finished: a crash leaves them.
-func layersIn(dir string) ([]*held, error) {
+// stale, as are files that were not finished: a crash leaves them.
+func layersIn(dir string) (kept []*held, stale []string, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var list []*held
 	newest := 0
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		if strings.HasSuffix(e.Name(), ".new") {
-			if err := os.RemoveAll(path); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if n, ok := generationOf(e.Name(), sealedSuffix); ok {
+			stale = append(stale, path)
+		} else if n, ok := generationOf(e.Name(), sealedSuffix); ok {
 			newest = max(newest, n)
 			list = append(list, &held{generation: n, path: path})
 		} else if n, ok := generationOf(e.Name(), liveSuffix); ok {
 			list = append(list, &held{generation: n, path: path})
 		}
 	}
-	var kept []*held
 	for _, h := range list {
 		if h.generation > newest || h.generation == newest && strings.HasSuffix(h.path, sealedSuffix) {
 			kept = append(kept, h)
-		} else if err := os.RemoveAll(h.path); err != nil {
-			return nil, err
+		} else {
+			stale = append(stale, h.path)
 		}
 	}
 	slices.SortFunc(kept, func(a, b *held) int { return a.generation - b.generation })
-	return kept, nil
+	return kept, stale, nil
 }
 
-// openLayers opens what layersIn lists and hides in each what newer ones have.
+// onlySealed reports whether all of a shard's folder is sealed; the shard need
+// not be open.
+func onlySealed(dir string) bool {
+	layers, _, err := layersIn(dir)
+	return err == nil && len(layers) == 1 && strings.HasSuffix(layers[0].path, sealedSuffix)
+}
+
+// openLayers opens what layersIn lists, removes what is stale, and hides in each what newer ones have.
 // The error is a *layerError where a layer cannot be read.
-func openLayers(dir string) (list []*held, err error) {
-	if list, err = layersIn(dir); err != nil {
+func openLayers(dir string) (_ []*held, err error) {
+	list, stale, err := layersIn(dir)
+	if err != nil {
 		return nil, err
+	}
+	for _, path := range stale {
+		if err := os.RemoveAll(path); err != nil {
+			return nil, err
+		}
 	}
 	defer func() {
 		if err != nil {

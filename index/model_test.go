@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"mailwhy/engine/mail"
 )
 
@@ -129,6 +131,7 @@ func runModel(t *testing.T, r *rand.Rand, o Options, rounds int) {
 		}
 		for _, line := range modelQueries {
 			checkAgainstModel(t, x, all, line)
+			checkSummary(t, x, all, line)
 		}
 	}
 	if problems := x.Problems(); len(problems) > 0 {
@@ -176,8 +179,8 @@ func crashWhileSealing(t *testing.T, x *Index, r *rand.Rand) {
 	}
 }
 
-// TestSearchWhileSealing searches, seals, closes shards and writes at once:
-// no answer lacks a message, and none is out of order.
+// TestSearchWhileSealing searches in 100 sessions, seals, closes shards and
+// writes at once: no answer lacks a message, and none is out of order.
 func TestSearchWhileSealing(t *testing.T) {
 	ctx := context.Background()
 	x, err := Open(t.TempDir(), Options{ShardDocs: 60, OpenShards: 4})
@@ -196,16 +199,10 @@ func TestSearchWhileSealing(t *testing.T) {
 	}
 	known := slices.Sorted(maps.Keys(all))
 	known = slices.DeleteFunc(known, func(id string) bool { return all[id].EnvelopeFrom == mail.NullPath })
-	done := make(chan struct{})
 	var searching sync.WaitGroup
-	for range 4 {
+	for range 100 {
 		searching.Go(func() {
-			for stopped := false; !stopped; {
-				select {
-				case <-done:
-					stopped = true
-				default:
-				}
+			for range 2 {
 				var ids []string
 				for m, err := range x.Messages(ctx, q) {
 					if err != nil {
@@ -232,7 +229,6 @@ func TestSearchWhileSealing(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	close(done)
 	searching.Wait()
 }
 
@@ -272,6 +268,115 @@ func checkAgainstModel(t *testing.T, x *Index, all model, line string) {
 	}
 }
 
+// checkSummary compares counts, bars, facets and causes with the model's.
+func checkSummary(t *testing.T, x *Index, all model, line string) {
+	t.Helper()
+	q, err := ParseQuery(line, noon, time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const top, bars = 3, 7
+	got, err := last(x.Summarise(context.Background(), q, Wanted{Bars: bars, Top: top, Causes: true}))
+	if err != nil {
+		t.Fatalf("%q: %v", line, err)
+	}
+	want := Summary{Exact: true, Facets: map[Facet][]Value{}}
+	facets := map[Facet]map[string]int{FacetSender: {}, FacetRecipient: {}, FacetHost: {}, FacetDomain: {}, FacetRule: {}, FacetReason: {}}
+	histogram := newBuckets(q, bars)
+	groups := &causes{groups: map[string]*group{}}
+	groups.from, groups.to = x.stretch(q)
+	for _, id := range all.page(t, line, "", len(all)) {
+		m := all[id]
+		want.Count++
+		for _, field := range countedFields {
+			for _, v := range fieldsOf(&m)[field] {
+				facets[Facet(field)][v]++
+			}
+		}
+		for i, facet := range []Facet{FacetRule, FacetDomain, FacetReason} {
+			if v := strings.Split(causeOf(&m), causeSeparator)[i]; v != "" {
+				facets[facet][v]++
+			}
+		}
+		if histogram != nil {
+			histogram.add(m.Time, m.Outcome)
+		}
+		groups.see([]byte(causeOf(&m)), m.Time.UnixMilli())
+	}
+	for facet, counts := range facets {
+		want.Facets[facet] = mostFirst(counts, top)
+	}
+	if histogram != nil {
+		want.Bars = histogram.bars
+	}
+	want.Causes = groups.list()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary of %q differs (-model +index):\n%s", line, diff)
+	}
+}
+
+// TestCancelledSearchesEnd asks everything of a context that has ended.
+func TestCancelledSearchesEnd(t *testing.T) {
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := model{}
+	if err := x.Put(context.Background(), all.next(rand.New(rand.NewPCG(7, 7)))); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, seal := range []bool{false, true} {
+		if seal {
+			if err := x.Seal(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, line := range []string{"since:all", "user since:all", "from:user1@ is:rejected since:all"} {
+			q, err := ParseQuery(line, noon, time.UTC)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := x.Page(ctx, q, "", 50); !errors.Is(err, context.Canceled) {
+				t.Errorf("page of %q, sealed %v: %v", line, seal, err)
+			}
+			if _, err := x.Count(ctx, q); !errors.Is(err, context.Canceled) {
+				t.Errorf("count of %q, sealed %v: %v", line, seal, err)
+			}
+		}
+	}
+}
+
+// TestFacetsOfManyValues has more values than sealed layers give at once.
+func TestFacetsOfManyValues(t *testing.T) {
+	ctx := context.Background()
+	r := rand.New(rand.NewPCG(6, 6))
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := model{}
+	for day := range 3 {
+		messages := benchMessages(day, 3000)
+		for i := range messages {
+			messages[i].EnvelopeFrom = mail.Path(fmt.Sprintf("user%d@example.net", int(r.ExpFloat64()*700)))
+			all[messages[i].ID] = messages[i]
+		}
+		if err := x.Put(ctx, messages); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Seal(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"since:all", "is:rejected since:all", "from:user1 since:all", "since:2026-11-22"} {
+		checkSummary(t, x, all, line)
+	}
+}
+
 func TestQueryErrorsNameThePosition(t *testing.T) {
 	for line, want := range map[string]string{
 		`acme is:gone`:    "position 6: is:gone is not known",
@@ -287,9 +392,22 @@ func TestQueryErrorsNameThePosition(t *testing.T) {
 	}
 }
 
-func FuzzParseQuery(f *testing.F) {
+// FuzzQuery asks whatever can be parsed: sealed and live layers answer as the
+// model does.
+func FuzzQuery(f *testing.F) {
 	for _, line := range modelQueries {
 		f.Add(line)
+	}
+	ctx := context.Background()
+	x, err := Open(f.TempDir(), Options{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { x.Close() })
+	r := rand.New(rand.NewPCG(8, 8))
+	all := model{}
+	if err := errors.Join(x.Put(ctx, all.next(r)), x.Seal(ctx), x.Put(ctx, all.next(r))); err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, line string) {
 		q, err := ParseQuery(line, noon, time.UTC)
@@ -301,6 +419,7 @@ func FuzzParseQuery(f *testing.F) {
 				t.Errorf("a term of %d bytes", len(term.Value))
 			}
 		}
+		checkAgainstModel(t, x, all, line)
 	})
 }
 

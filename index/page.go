@@ -39,6 +39,11 @@ type Page struct {
 // Page returns up to limit messages that match, newest first, after the
 // cursor. Their evidence has no text; see Evidence.
 func (x *Index) Page(ctx context.Context, q Query, after Cursor, limit int) (Page, error) {
+	leave, err := admit(ctx, x.searching)
+	if err != nil {
+		return Page{}, err
+	}
+	defer leave()
 	afterDay, err := dayOf(string(after))
 	if err != nil {
 		afterDay = ""

@@ -45,6 +45,7 @@ func (x *Index) startSealing() {
 	ctx, cancel := context.WithCancel(context.Background())
 	x.sealer.soon, x.sealer.cancel = make(chan *shard, 1), cancel
 	x.sealer.done.Go(func() {
+		x.warm(ctx)
 		ticker := time.NewTicker(sealEvery)
 		defer ticker.Stop()
 		for {
@@ -62,6 +63,17 @@ func (x *Index) startSealing() {
 			}
 		}
 	})
+}
+
+// warm opens the sealed shards, the newest first, so that the first search
+// does not: a fragment that is rare asks all of them.
+func (x *Index) warm(ctx context.Context) {
+	list := x.newestFirst(Query{})
+	for _, s := range list[:min(len(list), x.options.OpenShards/2)] {
+		if ctx.Err() == nil && onlySealed(s.dir) {
+			x.open(s)
+		}
+	}
 }
 
 func (x *Index) stopSealing() {
@@ -84,8 +96,7 @@ func (x *Index) ripe(s *shard) bool {
 	unknown, fresh, put := s.layers == nil, s.fresh, s.put
 	s.mu.Unlock()
 	if unknown {
-		layers, err := layersIn(s.dir)
-		fresh = err == nil && len(layers) > 0 && strings.HasSuffix(layers[len(layers)-1].path, liveSuffix)
+		fresh = !onlySealed(s.dir)
 	}
 	if !fresh {
 		return false
@@ -167,8 +178,12 @@ func writeSealed(ctx context.Context, path string, layers []*held, keep func(*ma
 		return err
 	}
 	err = inOrder(ctx, layers, func(id string, row []byte) error {
-		d, m, err := sealedDocument(id, row)
+		m, err := decode(id, row)
 		if err != nil || keep != nil && !keep(&m) {
+			return err
+		}
+		d, err := sealedDocument(&m, row)
+		if err != nil {
 			return err
 		}
 		return b.Add(d)

@@ -30,18 +30,25 @@ func (v *values) add(texts ...string) {
 	}
 }
 
-func containing(list []string, fragment string) []string {
+func containing(ctx context.Context, list []string, fragment string) ([]string, error) {
 	var found []string
-	for _, text := range list {
+	for i, text := range list {
+		if i%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if strings.Contains(text, fragment) {
 			found = append(found, text)
 		}
 	}
-	return found
+	return found, nil
 }
 
+// checkEvery is how many values are looked at before asking whether somebody
+// still waits for the answer.
+const checkEvery = 4096
+
 // valuesOf reads the distinct values of a field on first use.
-func (l *live) valuesOf(field string) (*values, error) {
+func (l *live) valuesOf(ctx context.Context, field string) (*values, error) {
 	l.mu.RLock()
 	v := l.values[field]
 	l.mu.RUnlock()
@@ -67,21 +74,24 @@ func (l *live) valuesOf(field string) (*values, error) {
 		if entry == nil {
 			break
 		}
+		if len(v.list)%checkEvery == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		v.add(entry.Term)
 	}
 	l.values[field] = v
 	return v, nil
 }
 
-func (l *live) termsContaining(field, fragment string) ([]string, error) {
-	v, err := l.valuesOf(field)
+func (l *live) termsContaining(ctx context.Context, field, fragment string) ([]string, error) {
+	v, err := l.valuesOf(ctx, field)
 	if err != nil {
 		return nil, err
 	}
 	l.mu.RLock()
 	list := v.list // grows behind its end only
 	l.mu.RUnlock()
-	return containing(list, fragment), nil
+	return containing(ctx, list, fragment)
 }
 
 // mostTerms is how many distinct values a fragment may expand to in a page's
@@ -99,7 +109,7 @@ func (l *live) expand(ctx context.Context, q Query) (query.Query, []Term, error)
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
 		}
-		alternatives, size, err := l.alternatives(t)
+		alternatives, size, err := l.alternatives(ctx, t)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -188,7 +198,7 @@ func (t Term) in(fields map[string][]string) bool {
 
 // alternatives lists the queries of which one must match for a term to match,
 // and how many values they name together.
-func (l *live) alternatives(t Term) (_ []query.Query, size int, _ error) {
+func (l *live) alternatives(ctx context.Context, t Term) (_ []query.Query, size int, _ error) {
 	var list []query.Query
 	exact := func(field string) {
 		q := bleve.NewTermQuery(t.Value)
@@ -207,7 +217,7 @@ func (l *live) alternatives(t Term) (_ []query.Query, size int, _ error) {
 			exact(field)
 			continue
 		}
-		terms, err := l.termsContaining(field, t.Value)
+		terms, err := l.termsContaining(ctx, field, t.Value)
 		if err != nil {
 			return nil, 0, err
 		}

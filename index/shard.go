@@ -350,18 +350,3 @@ func newest(rows []mail.Message, limit int) []mail.Message {
 	rows = slices.CompactFunc(rows, func(a, b mail.Message) bool { return a.ID == b.ID })
 	return rows[:min(limit, len(rows))]
 }
-
-// tally adds the matches to a sum.
-func (s *shard) tally(ctx context.Context, q Query, sum *tally) error {
-	layers, release, err := s.use()
-	if err != nil {
-		return err
-	}
-	defer release()
-	for _, h := range layers {
-		if err := h.tally(ctx, q, sum); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/bits-and-blooms/bitset"
 	"github.com/blevesearch/bleve/v2"
 	"github.com/blevesearch/bleve/v2/search"
 	"github.com/blevesearch/bleve/v2/search/query"
@@ -13,31 +14,59 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// tally is a sum over matches: how many, and what the caller of Summarise
-// wants to know of them.
+// tally is a sum over the matches in some layers: how many, and what the
+// caller of Summarise wants to know of them.
 type tally struct {
 	count   int
-	buckets *buckets // nil = not wanted
+	buckets *buckets            // nil = not wanted
+	facets  map[string]*counted // by field; nil = not wanted
+	causes  *causes             // nil = not wanted
 }
 
-// buckets count outcomes in equal spans of time.
-type buckets struct {
-	since time.Time
-	span  time.Duration
-	bars  []Bucket
+// counted are the values of a field with how many matches have them.
+type counted struct {
+	values map[string]int
+	// most is how many matches any value that is not in values may have: a
+	// sealed layer gives only its most frequent ones.
+	most int
+	// recount gives the exact numbers of some values in the layers from which
+	// not all were given.
+	recount []func(value string) int
 }
 
-func newBuckets(since, until time.Time, n int) *buckets {
-	b := &buckets{since: since, span: until.Sub(since)/time.Duration(n) + 1, bars: make([]Bucket, n)}
-	for i := range b.bars {
-		b.bars[i] = Bucket{Start: since.Add(time.Duration(i) * b.span), Counts: map[mail.Outcome]int{}}
+func newTally(q Query, w Wanted) *tally {
+	t := &tally{}
+	if w.Bars > 0 {
+		t.buckets = newBuckets(q, w.Bars)
 	}
-	return b
+	if w.Top > 0 {
+		t.facets = map[string]*counted{}
+		for _, field := range countedFields {
+			t.facets[field] = &counted{values: map[string]int{}}
+		}
+	}
+	if w.Causes || w.Top > 0 {
+		t.causes = &causes{groups: map[string]*group{}, from: w.from, to: w.to}
+	}
+	return t
 }
 
-func (b *buckets) add(at time.Time, o mail.Outcome) {
-	if i := int(at.Sub(b.since) / b.span); i >= 0 && i < len(b.bars) && !at.Before(b.since) {
-		b.bars[i].Counts[o]++
+// add adds another tally's sums.
+func (t *tally) add(o *tally) {
+	t.count += o.count
+	if t.buckets != nil {
+		t.buckets.addAll(o.buckets)
+	}
+	for field, c := range t.facets {
+		from := o.facets[field]
+		for value, n := range from.values {
+			c.values[value] += n
+		}
+		c.most += from.most
+		c.recount = append(c.recount, from.recount...)
+	}
+	if t.causes != nil {
+		t.causes.addAll(o.causes)
 	}
 }
 
@@ -48,28 +77,126 @@ func (f *finished) tally(ctx context.Context, q Query, sum *tally) error {
 		return err
 	}
 	sum.count += int(set.Count())
-	if sum.buckets == nil {
-		return nil
+	if sum.buckets != nil {
+		if err := f.fillBuckets(ctx, set, sum.buckets); err != nil {
+			return err
+		}
+	}
+	for field, c := range sum.facets {
+		if err := f.countValues(ctx, field, set, c); err != nil {
+			return err
+		}
+	}
+	if sum.causes != nil {
+		return f.groupCauses(ctx, set, sum.causes)
+	}
+	return nil
+}
+
+// fillBuckets walks the documents of each outcome and the ends of the bars at
+// once: both are in the order of time.
+func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *buckets) error {
+	ends := make([]int, len(b.bars))
+	for i := range ends {
+		ends[i] = f.segment.Between(0, firstMilli(b.bars[i].Start.Add(b.span))).To
 	}
 	return f.segment.Values(fieldOutcome, func(value []byte, documents iter.Seq[int]) error {
+		outcome, bar, n := mail.Outcome(value), 0, 0
+		flush := func() {
+			if n > 0 {
+				b.bars[bar].Counts[outcome] += n
+			}
+			n = 0
+		}
 		for ordinal := range documents {
-			if set.Test(uint(ordinal)) {
-				sum.buckets.add(time.UnixMilli(f.segment.Time(ordinal)), mail.Outcome(value))
+			if !set.Test(uint(ordinal)) {
+				continue
+			}
+			if ordinal >= ends[bar] {
+				flush()
+				for bar < len(ends)-1 && ordinal >= ends[bar] {
+					bar++
+				}
+			}
+			if ordinal < ends[bar] && f.segment.Time(ordinal) >= b.since.UnixMilli() {
+				n++
 			}
 		}
+		flush()
 		return ctx.Err()
 	})
 }
 
+// mostCounted is about how many values of a field a sealed layer gives.
+const mostCounted = 1024
+
+// countValues counts the values of a field among the matches.
+func (f *finished) countValues(ctx context.Context, field string, set *bitset.BitSet, c *counted) error {
+	var counts []int
+	var byCount [256]int // how many values have a count; the last: that or more
+	err := f.segment.Values(field, func(_ []byte, documents iter.Seq[int]) error {
+		n := 0
+		for ordinal := range documents {
+			if set.Test(uint(ordinal)) {
+				n++
+			}
+		}
+		counts = append(counts, n)
+		if n > 0 {
+			byCount[min(n, len(byCount)-1)]++
+		}
+		if len(counts)%4096 == 0 {
+			return ctx.Err()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	least, given := len(byCount)-1, byCount[len(byCount)-1]
+	for least > 1 && given+byCount[least-1] <= mostCounted {
+		least--
+		given += byCount[least]
+	}
+	at, left := 0, false
+	err = f.segment.Values(field, func(value []byte, _ iter.Seq[int]) error {
+		if n := counts[at]; n >= least {
+			c.values[string(value)] += n
+		} else if n > 0 {
+			left = true
+		}
+		at++
+		return nil
+	})
+	if err != nil || !left {
+		return err
+	}
+	c.most += least - 1
+	c.recount = append(c.recount, func(value string) int {
+		n := 0
+		for ordinal := range f.segment.Having(field, value) {
+			if set.Test(uint(ordinal)) {
+				n++
+			}
+		}
+		if n >= least { // given already
+			return 0
+		}
+		return n
+	})
+	return nil
+}
+
 // tally counts what a search finds; the documents themselves are looked at
-// only where time, outcome or being hidden has to be known.
+// only where more than their number has to be known.
 func (l *live) tally(ctx context.Context, q Query, sum *tally) error {
 	expanded, leftOut, err := l.expand(ctx, q)
 	if err != nil || expanded == nil {
 		return err
 	}
 	hidden := l.hiddenNow()
-	if q.covers(l.day) && len(hidden) == 0 && len(leftOut) == 0 && sum.buckets == nil {
+	plain := sum.buckets == nil && sum.facets == nil && sum.causes == nil
+	if plain && q.covers(l.day) && len(hidden) == 0 && len(leftOut) == 0 {
 		result, err := l.bleve.SearchInContext(ctx, bleve.NewSearchRequestOptions(expanded, 0, 0, false))
 		if err == nil {
 			sum.count += int(result.Total)
@@ -81,7 +208,7 @@ func (l *live) tally(ctx context.Context, q Query, sum *tally) error {
 		return err
 	}
 	defer reader.Close()
-	values, err := reader.DocValueReader([]string{fieldOutcome})
+	look, err := reader.DocValueReader(sum.fields())
 	if err != nil {
 		return err
 	}
@@ -95,11 +222,38 @@ func (l *live) tally(ctx context.Context, q Query, sum *tally) error {
 			return true, nil
 		}
 		sum.count++
-		if sum.buckets == nil {
+		if plain {
 			return true, nil
 		}
-		return true, values.VisitDocValues(d.IndexInternalID, func(_ string, term []byte) { sum.buckets.add(at, mail.Outcome(term)) })
+		return true, look.VisitDocValues(d.IndexInternalID, func(field string, term []byte) { sum.see(at, field, term) })
 	})
+}
+
+// fields are those that see wants to know of a document.
+func (t *tally) fields() []string {
+	var list []string
+	if t.buckets != nil {
+		list = append(list, fieldOutcome)
+	}
+	if t.causes != nil {
+		list = append(list, fieldCause)
+	}
+	for field := range t.facets {
+		list = append(list, field)
+	}
+	return list
+}
+
+// see counts a value of a matching document.
+func (t *tally) see(at time.Time, field string, term []byte) {
+	switch field {
+	case fieldOutcome:
+		t.buckets.add(at, mail.Outcome(term))
+	case fieldCause:
+		t.causes.see(term, at.UnixMilli())
+	default:
+		t.facets[field].values[string(term)]++
+	}
 }
 
 // fewer reports whether a query has no more than n matches.

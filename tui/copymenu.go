@@ -11,7 +11,6 @@ import (
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
-	"mailwhy/engine/reply"
 	"mailwhy/tui/cell"
 )
 
@@ -119,6 +118,10 @@ func (c *copyMenu) key(msg tea.KeyMsg) tea.Cmd {
 		return c.copy("the reply", replyLine(c.m.Reply))
 	case key.Matches(msg, c.km.id):
 		return c.copy("the message id", firstOf(c.m.MessageID, c.m.ID))
+	case key.Matches(msg, c.km.steps):
+		return c.copy("the console's steps", c.recipe(func(change engine.Change) string { return strings.Join(engine.ConsoleSteps(change), "\n") }))
+	case key.Matches(msg, c.km.api):
+		return c.copy("the API request", c.recipe(requests))
 	case key.Matches(msg, c.km.log):
 		return c.copy("the log lines", logLines(c.m))
 	case key.Matches(msg, c.km.cancel):
@@ -149,7 +152,7 @@ func (c *copyMenu) copy(what, text string) tea.Cmd {
 // replayed in full yet.
 func (c *copyMenu) ticket() tea.Cmd {
 	id, m, t, svc, ctx, s := c.id, c.m, c.trace, c.s.svc, c.s.ctx, c.s
-	stamp, explain := s.stampLong(m), s.explain
+	explain, loc := s.explain, s.loc
 	return func() tea.Msg {
 		if len(t.Steps) == 0 {
 			if whole, err := svc.Searcher.Get(ctx, m.ID); err == nil {
@@ -157,7 +160,11 @@ func (c *copyMenu) ticket() tea.Cmd {
 			}
 			t = svc.Explainer.Why(m)
 		}
-		return ticketMsg{routed{id}, ticketText(m, t, stamp, explain(replyLine(m.Reply)))}
+		present := t.Verdict
+		if t.VerdictNow != nil {
+			present = *t.VerdictNow
+		}
+		return ticketMsg{routed{id}, TicketText(m, t, explain(replyLine(m.Reply)), svc.Excepter.Advice(m, present, loc), loc)}
 	}
 }
 
@@ -171,35 +178,6 @@ func logLines(m mail.Message) string {
 		lines = append(lines, cell.Clean(e.Text))
 	}
 	return strings.Join(lines, "\n")
-}
-
-// ticketText is an answer that can be pasted into a ticket: what happened,
-// why, and what is to be done.
-func ticketText(m mail.Message, t engine.Trace, stamp string, explained reply.Explanation) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s to %s\n", upper(string(m.Outcome)), sender(m), recipient(m))
-	fmt.Fprintf(&b, "When: %s", stamp)
-	if m.Gateway != "" {
-		fmt.Fprintf(&b, ", by %s", m.Gateway)
-	}
-	b.WriteByte('\n')
-	if m.Subject != "" {
-		fmt.Fprintf(&b, "Subject: %s\n", cell.Clean(m.Subject))
-	}
-	if line := replyLine(m.Reply); line != "" {
-		fmt.Fprintf(&b, "Reply: %s\n", cell.Clean(line))
-	}
-	fmt.Fprintf(&b, "Why: %s\n", cell.Clean(story(t, m, explained)))
-	for _, r := range t.Remedies {
-		if r.Works != nil && *r.Works {
-			fmt.Fprintf(&b, "What helps: %s %s\n", kindWords(r.Kind), cell.Clean(scopeWords(r.Scope, m, "->")))
-			break
-		}
-	}
-	if m.ID != "" {
-		fmt.Fprintf(&b, "mailwhy: %s", m.ID)
-	}
-	return strings.TrimSpace(b.String())
 }
 
 func (c *copyMenu) view() string {

@@ -254,6 +254,28 @@ func (w *world) Propose(ctx context.Context, p exception.Proposal) (exception.Dr
 	return w.draft(p), nil
 }
 
+func (w *world) Policies(context.Context) (PolicyReport, error) {
+	defer w.enter()()
+	use := engine.PolicyUse{Hits: 812, Last: noon, ByDay: make([]int, 31), Newest: w.rows[:min(1, len(w.rows))]}
+	use.ByDay[30], use.ByDay[29], use.ByDay[3] = 600, 200, 12
+	internal := engine.Spec{Type: engine.InternalAddresses}
+	return PolicyReport{
+		Usage: engine.Usage{Messages: 1204, Since: noon.AddDate(0, 0, -30)},
+		Lists: []engine.LintFinding{{Rule: engine.LintNearMiss, Line: 7, Why: "group Vendors lists acme.example, which does not cover mail.acme.example: 12 messages came from there"}},
+		Rows: []PolicyRow{
+			{Policy: engine.Policy{ID: "P-007", Option: engine.OptionBlockSender, From: engine.Spec{Type: engine.ProfileGroup, Value: "Vendors\x1b[2J"}, To: internal, Origin: "policy.yaml:12"}, Use: use,
+				Findings: []engine.LintFinding{{Rule: engine.LintWithoutTicket, Line: 12, Why: "its narrative names no ticket", Do: "add the ticket"}},
+				Lines:    []string{"- id: P-007", "  description: Vendor block"}},
+			{Policy: engine.Policy{ID: "P-012", Option: engine.OptionNoAction, From: engine.Spec{Type: engine.IndividualAddress, Value: "ceo@acme.example"}, To: internal, Origin: "policy.yaml:18", Until: noon.AddDate(0, -1, 0)},
+				Findings: []engine.LintFinding{{Rule: engine.LintExpired, Line: 18, Why: "it ended", Do: "delete it"}, {Rule: engine.LintWithoutHits, Line: 18, Why: "no hits", Do: "ask"}}},
+		},
+	}, nil
+}
+
+func (w *world) Advice(mail.Message, engine.Verdict, *time.Location) string {
+	return "Nothing was changed yet."
+}
+
 func (w *world) Living(_ context.Context, e exception.Exception) (exception.Health, error) {
 	defer w.enter()()
 	return exception.Health{Hits: 2, LetIn: 1, Stopped: 1, LastHit: noon.Add(time.Hour), Findings: []exception.Finding{exception.Stale}, Because: []string{"nobody needs it"},
@@ -315,7 +337,9 @@ type program struct {
 
 func options(w *world) Options {
 	return Options{
-		Open:     func(context.Context) (Services, error) { return Services{w, w, w, w}, nil },
+		Open: func(context.Context) (Services, error) {
+			return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w}, nil
+		},
 		Now:      func() time.Time { return noon },
 		Location: time.UTC,
 		Environ:  []string{"TERM=dumb", "NO_COLOR=1", "LANG=C.UTF-8"},

@@ -78,6 +78,8 @@ func TestScreens(t *testing.T) {
 		f("managed", newWorld(samples(40)...), "m")
 		f("exceptions", newWorld(samples(40)...), "b", "T-42", "enter", "enter", "right", "enter", "2", "enter")
 		f("sources", newWorld(samples(4)...), "3")
+		f("policies", newWorld(samples(4)...), "4")
+		f("policy", newWorld(samples(4)...), "4", "enter")
 		f("samples", newWorld(samples(4)...), "3", "j", "enter")
 		f("copy", newWorld(samples(4)...), "y")
 		f("help", newWorld(samples(4)...), "?")
@@ -110,7 +112,7 @@ func golden(t *testing.T, path, got string) {
 func TestASCII(t *testing.T) {
 	f := func(change func(*Options)) {
 		t.Helper()
-		for _, keys := range [][]string{{}, {"enter"}, {"b"}, {"2"}, {"3"}, {"?"}, {"y"}, {"/", "a"}, {":"}} {
+		for _, keys := range [][]string{{}, {"enter"}, {"b"}, {"2"}, {"3"}, {"4", "enter"}, {"?"}, {"y"}, {"/", "a"}, {":"}} {
 			p := newProgram(t, newWorld(samples(4)...), 80, 24, change)
 			p.keys(keys...)
 			for _, r := range p.root.View() {

@@ -9,7 +9,7 @@ func bind(shown, does string, keys ...string) key.Binding {
 
 // globalKeys work wherever no dialog and no text input takes the keys.
 type globalKeys struct {
-	messages, exceptions, sources, next, command, help, back, quit, kill key.Binding
+	messages, exceptions, sources, policies, next, command, help, back, quit, kill key.Binding
 }
 
 func newGlobalKeys() globalKeys {
@@ -17,6 +17,7 @@ func newGlobalKeys() globalKeys {
 		messages:   bind("1", "messages", "1"),
 		exceptions: bind("2", "exceptions", "2"),
 		sources:    bind("3", "sources", "3"),
+		policies:   bind("4", "policies", "4"),
 		next:       bind("tab", "next screen", "tab"),
 		command:    bind(":", "command", ":"),
 		help:       bind("?", "help", "?"),
@@ -27,7 +28,7 @@ func newGlobalKeys() globalKeys {
 }
 
 func (k globalKeys) all() []key.Binding {
-	return []key.Binding{k.help, k.command, k.back, k.messages, k.exceptions, k.sources, k.next, k.quit, k.kill}
+	return []key.Binding{k.help, k.command, k.back, k.messages, k.exceptions, k.sources, k.policies, k.next, k.quit, k.kill}
 }
 
 // moveKeys move a selection.
@@ -171,7 +172,7 @@ func newConfirmKeys() confirmKeys {
 func (k confirmKeys) all() []key.Binding { return []key.Binding{k.other, k.enter, k.cancel} }
 
 // copyKeys are those of the copy menu.
-type copyKeys struct{ ticket, sender, recipient, reply, id, log, cancel key.Binding }
+type copyKeys struct{ ticket, sender, recipient, reply, id, log, steps, api, cancel key.Binding }
 
 func newCopyKeys() copyKeys {
 	return copyKeys{
@@ -181,12 +182,14 @@ func newCopyKeys() copyKeys {
 		reply:     bind("r", "reply", "r"),
 		id:        bind("m", "message id", "m"),
 		log:       bind("l", "log lines", "l"),
+		steps:     bind("g", "console steps of what helps", "g"),
+		api:       bind("a", "API request of what helps", "a"),
 		cancel:    bind("esc", "nothing", "esc", "y"),
 	}
 }
 
 func (k copyKeys) all() []key.Binding {
-	return []key.Binding{k.ticket, k.sender, k.recipient, k.reply, k.id, k.log, k.cancel}
+	return []key.Binding{k.ticket, k.sender, k.recipient, k.reply, k.id, k.log, k.steps, k.api, k.cancel}
 }
 
 // exceptionKeys are those of the Exceptions screen.
@@ -224,6 +227,20 @@ func newSourceKeys() sourceKeys {
 }
 
 func (k sourceKeys) all() []key.Binding { return append([]key.Binding{k.open}, k.move.all()...) }
+
+// policyKeys are those of the Policies screen.
+type policyKeys struct {
+	open, refresh key.Binding
+	move          moveKeys
+}
+
+func newPolicyKeys() policyKeys {
+	return policyKeys{open: bind("enter", "its lines, findings, messages", "enter"), refresh: bind("R", "count again", "R"), move: newMoveKeys()}
+}
+
+func (k policyKeys) all() []key.Binding {
+	return append([]key.Binding{k.open, k.refresh}, k.move.all()...)
+}
 
 // acting leaves out the keys that only move a selection, for the last line.
 func acting(all []key.Binding) []key.Binding {

@@ -61,9 +61,34 @@ type Excepter interface {
 	Extend(ctx context.Context, id int, until time.Time, reason string) (exception.Exception, error)
 	Confirm(ctx context.Context, id int) (exception.Exception, error)
 	List() []exception.Exception
+	// Advice is what a message's sender can be told now, a sentence; present is
+	// the message's verdict as of now.
+	Advice(m mail.Message, present engine.Verdict, loc *time.Location) string
 	// Living says what came since an exception was made and what is to be
 	// looked at in it. It searches: a command calls it.
 	Living(ctx context.Context, e exception.Exception) (exception.Health, error)
+}
+
+// PolicyLister tells what the policies do.
+type PolicyLister interface {
+	// Policies replays up to a month of messages: a command calls it.
+	Policies(ctx context.Context) (PolicyReport, error)
+}
+
+// PolicyReport is the policies in force or not, as the file has them, exceptions
+// after them, with their use.
+type PolicyReport struct {
+	Rows  []PolicyRow
+	Lists []engine.LintFinding // of entries that are no policy
+	Usage engine.Usage
+}
+
+// PolicyRow is one policy.
+type PolicyRow struct {
+	Policy   engine.Policy
+	Use      engine.PolicyUse
+	Findings []engine.LintFinding
+	Lines    []string // of the policy file, where it stands
 }
 
 // SourceLister tells how the logs are read.
@@ -105,4 +130,16 @@ type Services struct {
 	Explainer Explainer
 	Excepter  Excepter
 	Sources   SourceLister
+	Policies  PolicyLister // nil = there is no Policies screen
+
+	// Lifts says of each gateway that exceptions are published to whether one
+	// there could undo a refusal, a line each; nil where there is none.
+	Lifts func(mail.Message) [][2]string
+}
+
+func (s Services) lifts(m mail.Message) [][2]string {
+	if s.Lifts == nil {
+		return nil
+	}
+	return s.Lifts(m)
 }

@@ -114,6 +114,10 @@ func (r *real) Extend(ctx context.Context, id int, until time.Time, reason strin
 	return r.service.Extend(ctx, r.actor, id, until, reason)
 }
 
+func (r *real) Advice(mail.Message, engine.Verdict, *time.Location) string {
+	return "Nothing was changed yet."
+}
+
 func (r *real) Living(context.Context, exception.Exception) (exception.Health, error) {
 	return exception.Health{}, nil
 }
@@ -129,7 +133,7 @@ func TestTheUsersMinuteForReal(t *testing.T) {
 	}
 	r := newReal(t, rows...)
 	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
-		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil}, nil }
+		o.Open = func(context.Context) (Services, error) { return Services{Searcher: r, Explainer: r, Excepter: r}, nil }
 	})
 	p.shows("30 of 30")
 	p.keys("/", "alice", "enter")
@@ -165,7 +169,7 @@ func TestBarsCountWhatArrives(t *testing.T) {
 	r := newReal(t)
 	now := noon
 	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
-		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil}, nil }
+		o.Open = func(context.Context) (Services, error) { return Services{Searcher: r, Explainer: r, Excepter: r}, nil }
 		o.Now = func() time.Time { return now }
 	})
 	p.lacks("rejected 1")

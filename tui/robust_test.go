@@ -95,7 +95,7 @@ func TestCopy(t *testing.T) {
 	f("c", "bob@corp.example")
 	f("r", "451 4.7.1 line one")
 	f("l", "reject: ^[[2J")
-	f("t", "What helps: bypass")
+	f("t", "WHAT HELPS:    bypass")
 	f("m", "-0123456789abcdef-0406")
 }
 

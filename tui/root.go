@@ -72,7 +72,7 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	}
 	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys()}
 	r.list = newMessages(s, o.Query)
-	r.tabs = []screen{r.list, newExceptions(s), newSources(s)}
+	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s)}
 	return r
 }
 
@@ -142,7 +142,10 @@ func (r *Root) opened(msg openedMsg) tea.Cmd {
 	}
 	r.s.svc, r.s.ready = msg.services, true
 	cmds := []tea.Cmd{r.watchPolicy(), r.readSources()}
-	for _, t := range r.tabs {
+	for i, t := range r.tabs {
+		if _, late := t.(interface{ late() }); late && i != r.tab {
+			continue
+		}
 		cmds = append(cmds, t.start())
 	}
 	return tea.Batch(cmds...)
@@ -268,6 +271,8 @@ func (r *Root) key(msg tea.KeyMsg) tea.Cmd {
 		return r.show(1)
 	case key.Matches(msg, r.keys.sources):
 		return r.show(2)
+	case key.Matches(msg, r.keys.policies):
+		return r.show(3)
 	case key.Matches(msg, r.keys.next):
 		return r.show((r.tab + 1) % len(r.tabs))
 	}

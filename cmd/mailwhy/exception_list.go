@@ -19,9 +19,10 @@ type livingException struct {
 	exception.Health
 }
 
-func (s *session) printExceptions(ctx context.Context, a *app.App, list []exception.Exception) error {
+func (s *session) printExceptions(ctx context.Context, a *app.App, r app.Reader) error {
+	list := r.Exceptions()
 	for _, e := range list {
-		h, err := a.Living(ctx, e)
+		h, err := r.Living(ctx, e)
 		if err != nil {
 			return err
 		}

@@ -75,7 +75,7 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 		if err != nil {
 			return err
 		}
-		return s.printDraft(d, engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
+		return s.printDraft(d, a.Foresee(ctx, d), engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
 	}
 	before := engine.Decide(a.Set(), &p.Message, a.Now())
 	e, err := a.Create(ctx, actor, p)
@@ -134,7 +134,7 @@ func newException(s *session) *cobra.Command {
 	c := &cobra.Command{Use: "exception", Short: "the exceptions and their journal", Args: cobra.NoArgs}
 	list := s.addJSON(&cobra.Command{Use: "list", Short: "every exception, newest first", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 		return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
-			return s.printExceptions(c.Context(), a, a.For(who).Exceptions())
+			return s.printExceptions(c.Context(), a, a.For(who))
 		})
 	}})
 	show := s.addJSON(&cobra.Command{Use: "show ID", Short: "one exception", Args: cobra.ExactArgs(1), RunE: func(c *cobra.Command, args []string) error {
@@ -195,7 +195,7 @@ func (s *session) onException(c *cobra.Command, args []string, do func(*app.App,
 		if err != nil {
 			return err
 		}
-		h, err := a.Living(c.Context(), e)
+		h, err := a.For(who).Living(c.Context(), e)
 		if err != nil {
 			return err
 		}

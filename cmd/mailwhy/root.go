@@ -97,7 +97,7 @@ func newRoot(s *session) *cobra.Command {
 		newException(s),
 		newManaged(s),
 		newPolicy(s),
-		newSources(s),
+		newSources(s), newCauses(s), newDoctor(s),
 	)
 	if s.app != nil {
 		root.AddCommand(newVersion(s))

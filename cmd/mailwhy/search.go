@@ -12,7 +12,9 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/reply"
 	"mailwhy/index"
+	"mailwhy/tui"
 	"mailwhy/tui/cell"
 )
 
@@ -103,27 +105,49 @@ func summarise(w io.Writer, q index.Query, t index.Total, shown int) error {
 }
 
 func newShow(s *session) *cobra.Command {
-	return s.addJSON(&cobra.Command{
+	var ticket bool
+	c := s.addJSON(&cobra.Command{
 		Use:   "show ID",
-		Short: "one message with its evidence",
+		Short: "one message with its evidence, or as text for a ticket",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
-				m, err := a.For(who).Get(c.Context(), args[0])
+				get := a.For(who).Get
+				if ticket { // what is masked decides too; the output is masked
+					get = a.For(who).Whole
+				}
+				m, err := get(c.Context(), args[0])
 				if errors.Is(err, index.ErrNotFound) {
 					return notFound(args[0])
 				}
 				if err != nil {
 					return err
 				}
-				if s.json {
-					return s.printJSON(s.stdout, m)
+				switch {
+				case ticket:
+					_, err = fmt.Fprintln(s.stdout, plain(ticketText(c.Context(), a, m)))
+				case s.json:
+					err = s.printJSON(s.stdout, m)
+				default:
+					_, err = io.WriteString(s.stdout, plain(messageText(&m)))
 				}
-				_, err = io.WriteString(s.stdout, plain(messageText(&m)))
 				return err
 			})
 		},
 	})
+	c.Flags().BoolVar(&ticket, "ticket", false, "as text that can be pasted into a ticket: facts, rule, what helps, what to tell the sender")
+	return c
+}
+
+// ticketText is a message as text for a ticket, in the configured time zone.
+func ticketText(ctx context.Context, a *app.App, m mail.Message) string {
+	t := a.Why(ctx, &m, time.Time{}, a.Now())
+	present := t.Verdict
+	if t.VerdictNow != nil {
+		present = *t.VerdictNow
+	}
+	words := strings.Join(strings.Fields(fmt.Sprint(m.Reply.Code)+" "+m.Reply.Enhanced+" "+m.Reply.Text), " ")
+	return tui.TicketText(m, t, reply.Explain(strings.TrimPrefix(words, "0 ")), a.Advice(&m, present, a.Config.Location()), a.Config.Location())
 }
 
 // notFound is a sentence with status 1.

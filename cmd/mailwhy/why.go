@@ -24,13 +24,17 @@ import (
 type whyFlags struct {
 	policy, policyID, at     string
 	from, to, headerFrom, ip string
-	messages                 string
+	messages, since          string
 	impact                   bool
 
-	// history gives the sender's other messages; nil without an index.
-	history func(*mail.Message) engine.History
+	// replay answers with the policies of the message's time and what the index
+	// knows of its sender; nil for a message that is not of the index.
+	replay func(m *mail.Message, at time.Time) engine.Trace
 	// weigh counts what a change would alter in the index; nil without one.
 	weigh func(engine.Change) (engine.ImpactReport, error)
+	// lifts asks the gateways whether they can undo a refusal; nil without an
+	// index.
+	lifts func(mail.Message) []app.Lift
 }
 
 func newWhy(s *session) *cobra.Command {
@@ -49,11 +53,15 @@ func newWhy(s *session) *cobra.Command {
 	c.Flags().StringVar(&f.headerFrom, "header-from", "", "header from")
 	c.Flags().StringVar(&f.ip, "ip", "", "client address")
 	c.Flags().BoolVar(&f.impact, "impact", false, "replay every indexed message with each remedy, to say what else it would let in")
+	c.Flags().StringVar(&f.since, "since", "", "with --from and --to: look for such a message since then (7d, a day), and prove that it was never seen")
 	c.Flags().StringVar(&f.messages, "messages", "", "file with one message a line (JSON), or -")
 	return c
 }
 
 func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
+	if f.since != "" {
+		return s.unseen(c.Context(), f, args)
+	}
 	now := s.now()
 	at, err := parseAt(f.at, now)
 	if err != nil {
@@ -67,9 +75,14 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 					return err
 				}
 			}
-			f.history = func(m *mail.Message) engine.History { return a.History(c.Context(), m) }
+			if f.policy == "" {
+				f.replay = func(m *mail.Message, at time.Time) engine.Trace { return a.Why(c.Context(), m, at, now) }
+			}
 			if f.impact {
 				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
+			}
+			if !who.Veil.Masks() { // the gateways quote their lists
+				f.lifts = a.Lifts
 			}
 			return s.whyIn(c, set, a.For(who), f, args, at, now)
 		})
@@ -94,13 +107,14 @@ func (s *session) whyIn(c *cobra.Command, set *engine.Set, r app.Reader, f whyFl
 		return s.printTrace(s.stdout, set, &m, f, at, now)
 	}
 	if f.messages != "" {
-		f.history = nil // these messages are not of the index
+		f.replay = nil
 		return s.whyMessages(set, f, at, now)
 	}
 	m, err := f.message()
 	if err != nil {
 		return err
 	}
+	f.replay = nil
 	return s.printTrace(s.stdout, set, &m, f, at, now)
 }
 
@@ -191,11 +205,12 @@ func (s *session) whyMessages(set *engine.Set, f whyFlags, at, now time.Time) er
 }
 
 func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f whyFlags, at, now time.Time) error {
-	var h engine.History
-	if f.history != nil {
-		h = f.history(m)
+	var t engine.Trace
+	if f.replay != nil {
+		t = f.replay(m, at)
+	} else {
+		t = engine.Why(set, m, at, now)
 	}
-	t := engine.WhyAmong(set, m, at, now, h)
 	if f.policyID != "" {
 		steps, ok := engine.ExplainPolicy(set, m, t.AsOf, f.policyID)
 		if !ok {
@@ -212,11 +227,33 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 			r.Impact = &report
 		}
 	}
-	if s.json {
-		return s.printJSON(w, t)
+	var lifts []app.Lift
+	if f.lifts != nil && m.ID != "" {
+		lifts = f.lifts(*m)
 	}
-	_, err := io.WriteString(w, plain(traceText(m, t)))
+	if s.json {
+		return s.printJSON(w, liftedTrace{t, lifts})
+	}
+	text := traceText(m, t)
+	for _, l := range lifts {
+		text += liftText(l) + "\n"
+	}
+	_, err := io.WriteString(w, plain(text))
 	return err
+}
+
+// liftedTrace is a trace with what each gateway could do about the refusal.
+type liftedTrace struct {
+	engine.Trace
+	Gateways []app.Lift `json:"gateways,omitempty"`
+}
+
+func liftText(l app.Lift) string {
+	can := "cannot lift it"
+	if l.Lifts {
+		can = "can lift it"
+	}
+	return fmt.Sprintf("gateway %s %s: %s", l.Gateway, can, l.Because)
 }
 
 // traceText is the trace for people: the verdict first, then what to do, then
@@ -227,6 +264,9 @@ func traceText(m *mail.Message, t engine.Trace) string {
 	fmt.Fprintf(&b, "verdict    %s\n", verdictText(t.Verdict))
 	if t.VerdictNow != nil {
 		fmt.Fprintf(&b, "now        %s\n", verdictText(*t.VerdictNow))
+	}
+	for _, change := range t.Between {
+		fmt.Fprintf(&b, "between    %s\n", cell.Clean(change))
 	}
 	fmt.Fprintf(&b, "the log    %s: %s\n", t.Agreement.Result, cell.Clean(t.Agreement.Detail))
 	for _, r := range t.Remedies {

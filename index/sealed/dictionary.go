@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"sort"
+
+	"github.com/bits-and-blooms/bitset"
 )
 
 // dictionary is the distinct values of one field, sorted, each with the
@@ -64,12 +66,12 @@ func (d dictionary) containing(fragment string) []uint32 {
 			second = at
 		}
 	}
-	candidates := d.holders(rarest, nil)
+	candidates := d.holders(rarest)
 	if len(fragment) == 3 && fragment[2] != 0 {
 		return candidates
 	}
 	if second >= 0 && len(candidates) > 8 {
-		candidates = intersect(candidates, d.holders(second, nil))
+		candidates = intersect(candidates, d.holders(second))
 	}
 	return d.confirmed(candidates, fragment)
 }
@@ -78,16 +80,14 @@ func (d dictionary) containing(fragment string) []uint32 {
 func (d dictionary) beginning(fragment string) []uint32 {
 	low := gramOf(fragment)
 	high := low + 1<<(8*(3-len(fragment)))
-	var found []uint32
 	start := sort.Search(d.grams.len(), func(i int) bool { return d.grams.at(i) >= low })
-	lists := 0
+	holding := bitset.New(uint(d.len()))
 	for i := start; i < d.grams.len() && d.grams.at(i) < high; i++ {
-		found = d.holders(i, found)
-		lists++
+		postings(d.gramEnds.span(i, d.values), func(v uint32) bool { holding.Set(uint(v)); return true })
 	}
-	if lists > 1 {
-		slices.Sort(found)
-		found = slices.Compact(found)
+	found := make([]uint32, 0, holding.Count())
+	for v, ok := holding.NextSet(0); ok; v, ok = holding.NextSet(v + 1) {
+		found = append(found, uint32(v))
 	}
 	if fragment[len(fragment)-1] == 0 {
 		return d.confirmed(found, fragment)
@@ -119,7 +119,8 @@ func (d dictionary) gram(g uint32) (int, bool) {
 
 func (d dictionary) gramSize(at int) int { return len(d.gramEnds.span(at, d.values)) }
 
-func (d dictionary) holders(gram int, list []uint32) []uint32 {
+func (d dictionary) holders(gram int) []uint32 {
+	var list []uint32
 	postings(d.gramEnds.span(gram, d.values), func(v uint32) bool { list = append(list, v); return true })
 	return list
 }

@@ -172,11 +172,11 @@ func (s *Segment) keyed(l Lookup, add func(uint)) error {
 	low := keyHash(l.Text, s.keyShift)
 	n := len(s.keys) / 8
 	mask := uint64(1)<<s.keyShift - 1
-	seen := 0
+	seen, reader := 0, s.Reader()
 	for i := sort.Search(n, func(i int) bool { return keyAt(s.keys, i) >= low }); i < n && keyAt(s.keys, i)&^mask == low; i++ {
 		ordinal := int(keyAt(s.keys, i) & mask)
 		if seen++; seen <= mostConfirmed && l.Confirm != nil {
-			id, row, err := s.Row(ordinal)
+			id, row, err := reader.Row(ordinal)
 			if err != nil {
 				return err
 			}
@@ -210,4 +210,14 @@ func (s *Segment) Values(field string, each func(value []byte, documents iter.Se
 		}
 	}
 	return nil
+}
+
+// Having gives the documents that have a value.
+func (s *Segment) Having(field, value string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		d := s.fields[field]
+		if at, ok := d.find(value); ok {
+			postings(d.docEnds.span(at, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
+		}
+	}
 }

@@ -21,14 +21,14 @@ const rowDictionary = 1
 const sampleBytes = 32 << 10
 
 func newRowEncoder(sample []byte) (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(64<<10), zstd.WithEncoderDictRaw(rowDictionary, sample))
 }
 
-// block decompresses the block of a row.
-func (s *Segment) block(number int) (data []byte, err error) {
+// block decompresses a block of rows behind what into has.
+func (s *Segment) block(number int, into []byte) (data []byte, err error) {
 	defer s.guard(&err)
-	data, err = s.decoder.DecodeAll(s.blocks.span(number, s.rows), nil)
+	data, err = s.decoder.DecodeAll(s.blocks.span(number, s.rows), into)
 	if err != nil {
 		return nil, fmt.Errorf("read rows of %s: %w: %w", s.path, ErrCorrupt, err)
 	}
@@ -48,37 +48,52 @@ func nextRow(block []byte) (id string, row, rest []byte, ok bool) {
 	return string(texts[0]), texts[1], block, true
 }
 
-// Row gives a document's id and row.
-func (s *Segment) Row(ordinal int) (id string, row []byte, err error) {
-	for id, row = range s.rowsFrom(ordinal, &err) {
-		return id, row, err
-	}
-	if err == nil {
-		err = fmt.Errorf("read row %d of %s: %w", ordinal, s.path, ErrCorrupt)
-	}
-	return "", nil, err
+// Reader gives rows; it keeps the block of the last one, for rows that lie
+// beside each other are often read one after the other. Not for concurrent use.
+type Reader struct {
+	segment *Segment
+	number  int // of the block
+	block   []byte
 }
 
-// Rows yields every document in the order of ids; err is set when it ends early.
-func (s *Segment) Rows(err *error) iter.Seq2[string, []byte] { return s.rowsFrom(0, err) }
+// Reader returns a new reader.
+func (s *Segment) Reader() *Reader { return &Reader{segment: s, number: -1} }
 
-func (s *Segment) rowsFrom(ordinal int, err *error) iter.Seq2[string, []byte] {
+// Row gives a document's id and row; the row is good until the next call.
+func (r *Reader) Row(ordinal int) (id string, row []byte, err error) {
+	if number := ordinal / rowsPerBlock; number != r.number {
+		if r.block, err = r.segment.block(number, r.block[:0]); err != nil {
+			r.number = -1
+			return "", nil, err
+		}
+		r.number = number
+	}
+	rest := r.block
+	for range ordinal%rowsPerBlock + 1 {
+		var ok bool
+		if id, row, rest, ok = nextRow(rest); !ok {
+			return "", nil, fmt.Errorf("read row %d of %s: %w", ordinal, r.segment.path, ErrCorrupt)
+		}
+	}
+	return id, row, nil
+}
+
+// Row gives a document's id and row.
+func (s *Segment) Row(ordinal int) (id string, row []byte, err error) { return s.Reader().Row(ordinal) }
+
+// Rows yields every document in the order of ids; err is set when it ends
+// early. A row is good until the next.
+func (s *Segment) Rows(err *error) iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
-		for at := ordinal / rowsPerBlock * rowsPerBlock; at < s.Len(); {
-			var block []byte
-			if block, *err = s.block(at / rowsPerBlock); *err != nil {
+		r := s.Reader()
+		for ordinal := range s.Len() {
+			id, row, rowErr := r.Row(ordinal)
+			if rowErr != nil {
+				*err = rowErr
 				return
 			}
-			for ; len(block) > 0; at++ {
-				id, row, rest, ok := nextRow(block)
-				if !ok {
-					*err = fmt.Errorf("read row %d of %s: %w", at, s.path, ErrCorrupt)
-					return
-				}
-				if at >= ordinal && !yield(id, row) {
-					return
-				}
-				block = rest
+			if !yield(id, row) {
+				return
 			}
 		}
 	}
@@ -95,8 +110,9 @@ func (s *Segment) Find(id string, at int64) (ordinal int, found bool, err error)
 		return s.Len(), false, nil
 	}
 	low, high := s.since(at), s.since(at+1)
+	r := s.Reader()
 	place := sort.Search(high-low, func(i int) bool {
-		other, _, rowErr := s.Row(low + i)
+		other, _, rowErr := r.Row(low + i)
 		if rowErr != nil {
 			err = rowErr
 		}

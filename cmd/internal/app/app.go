@@ -33,9 +33,12 @@ type App struct {
 	pump *ingest.Pump
 
 	mu      sync.RWMutex
-	base    *engine.Set // of the policy file
-	set     *engine.Set // with the exceptions
-	problem string      // of the policy file's last edit; "" = well
+	base    *engine.Set            // of the policy file
+	kept    []policyVersion        // contents the file had, oldest first; nil = not read yet
+	old     map[string]*engine.Set // versions of it that were asked for, by hash
+	history string                 // why its edits are not kept; "" = they are
+	set     *engine.Set            // with the exceptions
+	problem string                 // of the policy file's last edit; "" = well
 
 	pumpProblem string // why the logs are not followed; "" = they are
 	changed     chan struct{}
@@ -112,6 +115,7 @@ func (a *App) Close() error {
 // loadPolicy reads the policy file; without one the set is empty.
 func (a *App) loadPolicy() error {
 	base := &engine.Set{}
+	var kept error
 	mark := markOf(a.Config.Policy) // before reading: what is written meanwhile is seen at the next look
 	if a.Config.Policy != "" {
 		data, err := os.ReadFile(a.Config.Policy)
@@ -121,9 +125,13 @@ func (a *App) loadPolicy() error {
 		if base, err = engine.Load(a.Config.Policy, data); err != nil {
 			return err
 		}
+		kept = a.keepPolicy(context.Background(), base, data, mark.time)
 	}
 	a.mu.Lock()
-	a.base, a.problem, a.seen = base, "", mark
+	a.base, a.problem, a.seen, a.history = base, "", mark, ""
+	if kept != nil {
+		a.history = kept.Error()
+	}
 	a.mu.Unlock()
 	a.applyExceptions()
 	return nil
@@ -182,6 +190,9 @@ func (a *App) Troubles() []Trouble {
 	if a.problem != "" {
 		list = append(list, Trouble{a.Config.Policy, "not taken in, the policies before it stay in force: " + a.problem})
 	}
+	if a.history != "" {
+		list = append(list, Trouble{a.Config.Policy, "its edits are not kept: " + a.history})
+	}
 	if a.accessProblem != "" {
 		list = append(list, Trouble{a.Config.File, "not taken in, who may do what stays as it was: " + a.accessProblem})
 	}
@@ -225,7 +236,7 @@ func (a *App) Run(ctx context.Context) error {
 			}
 			return <-done
 		case <-tick.C:
-			a.look(ctx)
+			a.look()
 		}
 	}
 }
@@ -249,7 +260,7 @@ func (a *App) newPump(sources []string) (*ingest.Pump, error) {
 }
 
 // look takes in edits of the policy file and what others journalled.
-func (a *App) look(ctx context.Context) {
+func (a *App) look() {
 	a.lookAccess()
 	if news, err := a.Exceptions.Reload(); err == nil && news {
 		a.applyExceptions()
@@ -261,7 +272,6 @@ func (a *App) look(ctx context.Context) {
 	if a.Config.Policy == "" || mark == seen || mark == (fileMark{}) {
 		return
 	}
-	before := a.Set().Version()
 	if err := a.loadPolicy(); err != nil {
 		a.mu.Lock()
 		a.problem, a.seen = err.Error(), mark
@@ -269,9 +279,6 @@ func (a *App) look(ctx context.Context) {
 		a.changed = make(chan struct{})
 		a.mu.Unlock()
 		return
-	}
-	if v := a.Set().Version(); v != before {
-		_ = a.Exceptions.NotePolicyEdit(ctx, exception.PolicyEdit{Path: a.Config.Policy, Hash: v, Owner: ownerOf(a.Config.Policy), Time: a.Now()})
 	}
 }
 

@@ -40,6 +40,23 @@ func (a *App) Living(ctx context.Context, e exception.Exception) (exception.Heal
 	return exception.Examine(e, with, without, evidence, since, a.Now()), nil
 }
 
+// Living is how an exception does, naming no message that the person does not
+// see.
+func (r Reader) Living(ctx context.Context, e exception.Exception) (exception.Health, error) {
+	if whole, ok := r.app.Exceptions.Get(e.ID); ok {
+		e = whole // what is masked decides too
+	}
+	h, err := r.app.Living(ctx, e)
+	var seen []exception.Attempt
+	for _, t := range h.Attempts {
+		if _, getErr := r.Whole(ctx, t.Message); getErr == nil {
+			seen = append(seen, t)
+		}
+	}
+	h.Attempts = seen
+	return veilTexts(r.veil, h), err
+}
+
 // sets are the set in force with every exception and with every one but one,
 // and what that one does.
 func (a *App) sets(id int) (with, without *engine.Set, one engine.Change) {
@@ -56,3 +73,8 @@ func (a *App) sets(id int) (with, without *engine.Set, one engine.Change) {
 
 // span is a time to look in: [since, until); zero = open.
 type span struct{ since, until time.Time }
+
+// Advice is what a message's sender can be told now, a sentence.
+func (a *App) Advice(m *mail.Message, present engine.Verdict, loc *time.Location) string {
+	return exception.Advice(m, present, a.Exceptions.List(), a.Set().Assumptions().Propagation, a.Now(), loc)
+}

@@ -82,6 +82,20 @@ func (r Reader) Histogram(ctx context.Context, q index.Query, n int) ([]index.Bu
 	return r.app.Index.Histogram(ctx, q, n)
 }
 
+// Causes groups what a query finds by rule, sender domain and reason.
+func (r Reader) Causes(ctx context.Context, q index.Query) ([]index.Cause, error) {
+	q, err := q.Veiled(r.veil.Veil)
+	if err != nil {
+		return nil, err
+	}
+	list, err := r.app.Index.Causes(ctx, q)
+	for i := range list {
+		c := &list[i]
+		c.Rule, c.Reason = r.veil.Text(c.Rule), r.veil.Text(c.Reason)
+	}
+	return list, err
+}
+
 // Changed returns a channel closed when messages were added or changed.
 func (r Reader) Changed() <-chan struct{} { return r.app.Index.Changed() }
 

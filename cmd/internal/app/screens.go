@@ -13,7 +13,11 @@ import (
 // Services gives the screens what they need, acting as one person.
 func (a *App) Services(p Person) tui.Services {
 	r := a.For(p)
-	return tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}}
+	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}, Policies: policyLister{a, p.Veil}}
+	if !p.Veil.Masks() { // the gateways' sentences quote their lists
+		s.Lifts = a.liftLines
+	}
+	return s
 }
 
 type explainer struct {
@@ -33,16 +37,17 @@ func (e explainer) whole(m mail.Message) mail.Message {
 
 func (e explainer) Why(m mail.Message) engine.Trace {
 	m = e.whole(m)
-	return veilTexts(e.reader.veil, engine.WhyAmong(e.app.Set(), &m, time.Time{}, e.app.Now(), e.app.History(context.Background(), &m)))
+	return veilTexts(e.reader.veil, e.app.Why(context.Background(), &m, time.Time{}, e.app.Now()))
 }
 
 func (e explainer) Verdict(m mail.Message) (engine.Verdict, engine.Agreement) {
 	m = e.whole(m)
-	set, now := e.app.Set(), e.app.Now()
+	now := e.app.Now()
 	at := m.Time
 	if at.IsZero() {
 		at = now
 	}
+	set := e.app.SetAt(at)
 	v := engine.Decide(set, &m, at)
 	return v, veilTexts(e.reader.veil, engine.Agree(set, &m, at, now, v))
 }
@@ -99,8 +104,12 @@ func (x excepter) Extend(ctx context.Context, id int, until time.Time, reason st
 	return x.app.Extend(ctx, x.actor, id, until, reason)
 }
 
+func (x excepter) Advice(m mail.Message, present engine.Verdict, loc *time.Location) string {
+	return x.reader.veil.Text(x.app.Advice(&m, present, loc))
+}
+
 func (x excepter) Living(ctx context.Context, e exception.Exception) (exception.Health, error) {
-	return x.app.Living(ctx, e)
+	return x.reader.Living(ctx, e)
 }
 
 func (x excepter) List() []exception.Exception { return x.reader.Exceptions() }

@@ -123,7 +123,7 @@ func (l *loader) read(data []byte) {
 	}
 	top := l.mapping(root.Content[0], "the policy file", "version", "internal_domains", "authorised_outbound", "free_mail_domains", "groups",
 		"blocked_senders", "permitted_senders", "managed_senders", "auto_allow", "anti_spoofing", "anti_spoofing_spf_bypass", "greylisting",
-		"dns_authentication", "reputation", "content_examination", "attributes", "known", "defaults", "engine")
+		"dns_authentication", "reputation", "content_examination", "attributes", "known", "defaults", "engine", "access")
 	if top == nil {
 		return
 	}
@@ -146,6 +146,7 @@ func (l *loader) read(data []byte) {
 		l.readSection(s, top[string(s)])
 	}
 	l.readManaged(top["managed_senders"])
+	l.readSiteRules(top["access"])
 	l.readAutoAllow(top["auto_allow"])
 	l.readAttributes(top["attributes"])
 	l.readKnown(top["known"])

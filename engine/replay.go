@@ -26,6 +26,7 @@ func (d *decision) same(o *decision) bool {
 
 // twist turns one inferred table over, to see whether a verdict rests on it.
 type twist struct {
+	gate         bool // a gate of ours decides: the mail server asks its own rules itself
 	otherCompare bool
 	otherContest bool   // data_contest
 	swap         [2]int // of specificity
@@ -60,7 +61,7 @@ func (s *Set) run(f *facts, t twist, tr *tracer) decision {
 
 // runUntil is run up to the last stage of a moment.
 func (s *Set) runUntil(f *facts, t twist, tr *tracer, last Moment) decision {
-	t.order = s.file.engine.Order
+	t.order, t.gate = s.file.engine.Order, true
 	if end := slices.IndexFunc(t.order, func(slot Slot) bool { return slot.Moment.after(last) }); end >= 0 {
 		t.order = t.order[:end]
 	}
@@ -72,6 +73,9 @@ func (w *walk) run() {
 	order := w.set.file.engine.Order
 	if w.twist.order != nil {
 		order = w.twist.order
+	}
+	if len(w.set.file.site) > 0 && !w.twist.gate && w.siteRules() {
+		return
 	}
 	for _, slot := range order {
 		if w.decide(slot) {

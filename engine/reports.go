@@ -108,6 +108,10 @@ var reportTable = []struct {
 	{"outbounds disabled", []claim{accountSettings}},
 	{"journal message past expiration", []claim{otherClaim(StageContent, MomentData, "the age limit of journalled mail")}},
 	{"message ended early", []claim{otherClaim(StageConnection, MomentConnect, "the connection, which broke off,")}},
+	{"sender address rejected", []claim{policyClaim(StageBlockedSenders, MomentRcpt), otherClaim(StageBlockedSenders, MomentRcpt, "a check of the sender's address")}},
+	{"recipient address rejected", []claim{policyClaim(StageRecipient, MomentRcpt), otherClaim(StageRecipient, MomentRcpt, "recipient validation")}},
+	{"client host rejected", []claim{policyClaim(StageConnection, MomentRcpt), otherClaim(StageConnection, MomentConnect, "a check of the client")}},
+	{"helo command rejected", []claim{otherClaim(StageConnection, MomentConnect, "a check of the HELO name")}},
 	{"remote server timeout", []claim{otherClaim(StageConnection, MomentConnect, "the connection, which broke off,")}},
 }
 

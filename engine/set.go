@@ -35,6 +35,7 @@ type Set struct {
 
 // file is what the policy file says, before it is compiled.
 type file struct {
+	site       siteRules // what the mail server asks before any policy
 	internal   map[string]bool
 	outbound   []netip.Prefix
 	freeMail   map[string]bool

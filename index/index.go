@@ -35,10 +35,11 @@ var ErrNotFound = errors.New("message not found")
 
 // Options tune an index; the zero value is the default.
 type Options struct {
-	ShardDocs     int              // most documents in a shard, default 100,000
-	RetentionDays int              // whole days kept; 0 = for ever
-	Now           func() time.Time // the clock for retention; nil = no retention
-	OpenShards    int              // most shards that stay open while they are not in use, default 256
+	ShardDocs      int              // most documents in a shard, default 100,000
+	RetentionDays  int              // whole days kept; 0 = for ever
+	RetentionBytes int64            // on disk; the oldest shards go when it is more; 0 = no bound
+	Now            func() time.Time // the clock for retention; nil = no retention
+	OpenShards     int              // most shards that stay open while they are not in use, default 256
 }
 
 // liveShards is how many of the open shards may have a live layer while they
@@ -72,8 +73,14 @@ func Open(dir string, o Options) (*Index, error) {
 	if o.OpenShards <= 0 {
 		o.OpenShards = 256
 	}
+	if err := checkFolder(dir); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open index: %w", err)
+	}
+	if err := writeSchema(dir); err != nil {
+		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -255,25 +262,6 @@ func (x *Index) retire() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.retireLocked()
-}
-
-// retireLocked removes the folders of days past retention.
-func (x *Index) retireLocked() {
-	if x.options.RetentionDays <= 0 || x.options.Now == nil {
-		return
-	}
-	oldest := x.options.Now().UTC().AddDate(0, 0, -x.options.RetentionDays).Format(time.DateOnly)
-	var kept []*shard
-	for _, s := range x.shards {
-		if s.day() >= oldest {
-			kept = append(kept, s)
-			continue
-		}
-		if err := s.remove(); err != nil {
-			x.problems = append(x.problems, fmt.Sprintf("remove the messages of %s: %v", s.day(), err))
-		}
-	}
-	x.shards = kept
 }
 
 // newestFirst lists the shards that can hold matches of the query.

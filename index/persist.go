@@ -20,6 +20,7 @@ import (
 const (
 	persisterNap = 200 // milliseconds in which batches gather before they are written
 	closeWait    = 10 * time.Second
+	writeWait    = time.Minute // bleve tries again without an end when it cannot write
 )
 
 // runtimeOptions are bleve's, but for what the mapping says.
@@ -74,18 +75,22 @@ func (u *unwritten) wait(ctx context.Context) error {
 		all = append(all, done)
 	}
 	u.mu.Unlock()
+	patience := time.NewTimer(writeWait)
+	defer patience.Stop()
 	for _, done := range all {
 		select {
 		case <-done:
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-patience.C:
+			return fmt.Errorf("nothing reached the disk for %v: it may be full or broken", writeWait)
 		}
 	}
 	return nil
 }
 
 // Sync returns when everything put before is on disk. Where that cannot be,
-// as on a full disk, it waits until ctx ends.
+// as on a full disk, an error comes after a minute.
 func (x *Index) Sync(ctx context.Context) error {
 	for _, s := range x.newestFirst(Query{}) {
 		if err := s.sync(ctx); err != nil {
@@ -148,7 +153,7 @@ func syncFolder(dir string) error {
 // asideName is a free name for a folder that cannot be used.
 func asideName(dir string) string {
 	for n := 1; ; n++ {
-		aside := fmt.Sprintf("%s.corrupt-%d", dir, n)
+		aside := fmt.Sprintf("%s%s%d", dir, asideMark, n)
 		if _, err := os.Lstat(aside); errors.Is(err, os.ErrNotExist) {
 			return aside
 		}

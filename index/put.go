@@ -9,20 +9,24 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// Put adds or replaces messages by ID. They can be found when it returns.
+// Put adds or replaces messages by ID. They can be found when it returns; those
+// of days past retention are passed over.
 func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
+	oldest := x.oldestDay()
 	byDay := map[string][]mail.Message{}
 	for _, m := range messages {
 		day, err := dayOf(m.ID)
 		if err != nil {
 			return err
 		}
-		byDay[day] = append(byDay[day], m)
+		if day >= oldest {
+			byDay[day] = append(byDay[day], m)
+		}
 	}
 	batches := map[*shard][]mail.Message{}
 	for day, ofDay := range byDay {

@@ -3,6 +3,8 @@ package logparse
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -108,7 +110,72 @@ func (g *generator) message() []string {
 	return append(lines, fmt.Sprintf("qmgr[901]: %s: removed", id))
 }
 
-const benchBytes = 200 << 20
+var (
+	benchBytes = flag.Int("bench.bytes", 200<<20, "size of the log that benchmarks read")
+	benchLines = flag.String("bench.lines", "", "make that log of this file's lines, again and again, instead of the generator's")
+)
+
+// benchLog writes the log that benchmarks read into their temporary folder.
+func benchLog(b *testing.B) string {
+	path := filepath.Join(b.TempDir(), "mail.log")
+	file, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	write := traffic
+	if *benchLines != "" {
+		lines, err := os.ReadFile(*benchLines)
+		if err != nil {
+			b.Fatal(err)
+		}
+		write = func(w io.Writer, size int) error {
+			for written := 0; written < size; written += len(lines) {
+				if _, err := w.Write(lines); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	if err := errors.Join(write(file, *benchBytes), file.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return path
+}
+
+// BenchmarkPeers reads the same log with other programs, those that are
+// installed, and reports how many times as long as parsing each takes.
+//
+//	apt-get install pflogsumm lnav ripgrep exim4-base   # exigrep is of exim4-base
+//	go test ./logparse -run xxx -bench Peers -benchtime 1x -bench.bytes 2000000000
+func BenchmarkPeers(b *testing.B) {
+	path := benchLog(b)
+	peers := map[string][]string{
+		"grep": {"-c", "-F", "reject", path}, "rg": {"-c", "-F", "reject", path}, "pflogsumm": {path},
+		"lnav": {"-n", "-c", ";SELECT count(*) FROM postfix_log", path}, "exigrep": {"reject", path},
+	}
+	for b.Loop() {
+		start := time.Now()
+		parseFile(b, path)
+		parsed := time.Since(start)
+		b.ReportMetric(parsed.Seconds(), "parse-s")
+		for name, args := range peers {
+			program, err := exec.LookPath(name)
+			if err != nil {
+				b.Logf("%s is not installed", name)
+				continue
+			}
+			cmd := exec.Command(program, args...)
+			cmd.Env = append(os.Environ(), "LC_ALL=C")
+			start := time.Now()
+			if out, err := cmd.CombinedOutput(); err != nil {
+				b.Logf("%s: %v: %.200s", name, err, out)
+				continue
+			}
+			b.ReportMetric(float64(time.Since(start))/float64(parsed), "x-"+name)
+		}
+	}
+}
 
 // BenchmarkPostfixAgainstGrep measures parsing with joins and evidence against
 // `LC_ALL=C grep -c -F reject` on the same 200 MiB file, round by round, and
@@ -120,17 +187,7 @@ func BenchmarkPostfixAgainstGrep(b *testing.B) {
 	if err != nil {
 		b.Skip("grep is not installed")
 	}
-	path := filepath.Join(b.TempDir(), "mail.log")
-	file, err := os.Create(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := traffic(file, benchBytes); err != nil {
-		b.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		b.Fatal(err)
-	}
+	path := benchLog(b)
 	// What the process that reads logs runs with (GOGC=400).
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	var ratios, cpus, rates, greps []float64
@@ -147,9 +204,9 @@ func BenchmarkPostfixAgainstGrep(b *testing.B) {
 		}
 		grepped := time.Since(start)
 		ratios = append(ratios, float64(grepped)/float64(parsed))
-		rates = append(rates, benchBytes/parsed.Seconds()/1e6)
+		rates = append(rates, float64(*benchBytes)/parsed.Seconds()/1e6)
 		cpus = append(cpus, float64(cmd.ProcessState.UserTime()+cmd.ProcessState.SystemTime())/float64(cpu))
-		greps = append(greps, benchBytes/grepped.Seconds()/1e6)
+		greps = append(greps, float64(*benchBytes)/grepped.Seconds()/1e6)
 	}
 	median := func(v []float64) float64 { slices.Sort(v); return v[len(v)/2] }
 	b.ReportMetric(median(ratios), "x-grep")

@@ -17,7 +17,7 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 	case "sent":
 		f.sent(l, id, rest)
 		return
-	case "deferred":
+	case "deferred", "SOFTBOUNCE": // soft_bounce=yes: a bounce that is tried again
 		outcome = mail.Deferred
 	case "bounced":
 		outcome = mail.Bounced

@@ -114,7 +114,7 @@ func checkNotInvented(t *testing.T, m *mail.Message, evidence string) {
 	t.Helper()
 	words := map[mail.Outcome][]string{
 		mail.Rejected:  {"reject: ", "size limit exceeded"},
-		mail.Deferred:  {"reject: ", "status=deferred", "status=undeliverable", "try again later"},
+		mail.Deferred:  {"reject: ", "status=deferred", "status=SOFTBOUNCE", "status=undeliverable", "try again later"},
 		mail.Bounced:   {"status=bounced", "status=undeliverable"},
 		mail.Expired:   {"expired"},
 		mail.Held:      {"hold"},

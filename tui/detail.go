@@ -30,6 +30,7 @@ type detail struct {
 	m         mail.Message
 	then, now engine.Trace
 	explained reply.Explanation
+	lifts     [][2]string
 	traced    bool
 	asOfNow   bool
 	problem   string
@@ -73,6 +74,7 @@ type detailMsg struct {
 	m         mail.Message
 	then, now engine.Trace
 	explained reply.Explanation
+	lifts     [][2]string // gateway, and whether it could undo this refusal
 	err       error
 }
 
@@ -137,7 +139,7 @@ func (d *detail) start() tea.Cmd {
 		resent := whole
 		resent.Time = now()
 		return detailMsg{routed{id}, gen, whole, svc.Explainer.Why(whole), svc.Explainer.Why(resent),
-			explain(replyLine(whole.Reply)), err}
+			explain(replyLine(whole.Reply)), svc.lifts(whole), err}
 	}
 }
 
@@ -184,7 +186,7 @@ func (d *detail) loaded(msg detailMsg) tea.Cmd {
 	if msg.then.PolicyVersion != d.then.PolicyVersion {
 		d.impacts = map[string]engine.ImpactReport{}
 	}
-	d.m, d.then, d.now, d.explained, d.traced = msg.m, msg.then, msg.now, msg.explained, true
+	d.m, d.then, d.now, d.explained, d.lifts, d.traced = msg.m, msg.then, msg.now, msg.explained, msg.lifts, true
 	d.draw()
 	d.s.ask(func(r *Root) tea.Cmd {
 		if sh, ok := r.top().(*sheet); ok && sh.detail == d {

@@ -73,6 +73,7 @@ func (d *detail) draw() {
 	} else {
 		d.drawChange(p)
 		d.drawRemedies(p)
+		d.drawLifts(p)
 		d.drawSteps(p)
 		d.drawLadder(p)
 		d.drawFacts(p)
@@ -154,6 +155,9 @@ func (d *detail) drawRemedies(p *paper) {
 	given := map[string]bool{}
 	for i, r := range d.then.Remedies {
 		d.drawRemedy(p, i, r, given)
+		if len(r.Risks) > 0 { // the gravest; the sheet has all
+			p.wrapAt("risk: "+r.Risks[0], margin+3, seg{"", p.warn})
+		}
 	}
 	now := d.verdictNow()
 	switch {
@@ -257,6 +261,20 @@ func keyOf(k engine.Kind) string {
 		return "r"
 	}
 	return " "
+}
+
+// drawLifts says what the gateways could do about the refusal: an exception is
+// of no use where none of them made it.
+func (d *detail) drawLifts(p *paper) {
+	if len(d.lifts) == 0 {
+		return
+	}
+	p.blank()
+	p.begin("GATEWAYS")
+	p.row(seg{"what an exception there could do about this refusal", p.dim})
+	for _, l := range d.lifts {
+		p.wrapAt(l[0]+" "+l[1], margin, seg{"", p.plain})
+	}
 }
 
 // drawSteps lists what is still to be done by hand for the exception made here.

@@ -342,7 +342,9 @@ type program struct {
 
 func options(w *world) Options {
 	return Options{
-		Open:     func(context.Context) (Services, error) { return Services{w, w, w, w, w}, nil },
+		Open: func(context.Context) (Services, error) {
+			return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w}, nil
+		},
 		Now:      func() time.Time { return noon },
 		Location: time.UTC,
 		Environ:  []string{"TERM=dumb", "NO_COLOR=1", "LANG=C.UTF-8"},

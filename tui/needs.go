@@ -132,4 +132,15 @@ type Services struct {
 	Excepter  Excepter
 	Sources   SourceLister
 	Policies  PolicyLister // nil = there is no Policies screen
+
+	// Lifts says of each gateway that exceptions are published to whether one
+	// there could undo a refusal, a line each; nil where there is none.
+	Lifts func(mail.Message) [][2]string
+}
+
+func (s Services) lifts(m mail.Message) [][2]string {
+	if s.Lifts == nil {
+		return nil
+	}
+	return s.Lifts(m)
 }

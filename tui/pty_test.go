@@ -24,7 +24,10 @@ func TestMain(m *testing.M) {
 	w.sources = []SourceStatus{{Path: "/var/log/maillog", Format: "postfix", Lines: 123456, LastLine: noon}}
 	o := options(w)
 	o.Environ = os.Environ()
-	o.Open = func(context.Context) (Services, error) { w.armed.Add(1); return Services{w, w, w, w, w}, nil }
+	o.Open = func(context.Context) (Services, error) {
+		w.armed.Add(1)
+		return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w}, nil
+	}
 	if os.Getenv("MAILWHY_TUI_DEMO") == "live" {
 		go func() {
 			for n := 2000; ; n++ {

@@ -137,7 +137,7 @@ func TestTheUsersMinuteForReal(t *testing.T) {
 	}
 	r := newReal(t, rows...)
 	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
-		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil, nil}, nil }
+		o.Open = func(context.Context) (Services, error) { return Services{Searcher: r, Explainer: r, Excepter: r}, nil }
 	})
 	p.shows("30 of 30")
 	p.keys("/", "alice", "enter")
@@ -173,7 +173,7 @@ func TestBarsCountWhatArrives(t *testing.T) {
 	r := newReal(t)
 	now := noon
 	p := newProgram(t, newWorld(), 100, 40, func(o *Options) {
-		o.Open = func(context.Context) (Services, error) { return Services{r, r, r, nil, nil}, nil }
+		o.Open = func(context.Context) (Services, error) { return Services{Searcher: r, Explainer: r, Excepter: r}, nil }
 		o.Now = func() time.Time { return now }
 	})
 	p.lacks("rejected 1")

@@ -115,6 +115,9 @@ func (sh *sheet) told() []namedText {
 	all = append(all, sh.guards()...)
 	if r, ok := sh.remedy(); ok {
 		all = append(all, sh.after(r))
+		for _, risk := range r.Risks {
+			all = append(all, namedText{"Risk", risk, l.warn})
+		}
 	}
 	if sh.impact != nil {
 		text := fmt.Sprintf("%s, of %s known", strings.Replace(impactWords(*sh.impact), "lets in", "would have let in", 1), number(sh.impact.Examined))

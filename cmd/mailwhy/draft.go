@@ -1,9 +1,12 @@
 package main
 
 import (
+	"slices"
+
 	"encoding/json"
 	"fmt"
 	"io"
+	"mailwhy/cmd/internal/app"
 	"strings"
 
 	"mailwhy/engine"
@@ -21,12 +24,13 @@ type draftAnswer struct {
 	Others       *engine.Others   `json:"others,omitempty"`
 	Risks        []string         `json:"risks,omitempty"`
 	API          []engine.APICall `json:"api,omitempty"`
+	Gateways     []app.Foreseen   `json:"gateways,omitempty"` // what publishing it would do
 }
 
-func (s *session) printDraft(d exception.Draft, r engine.Remedy) error {
+func (s *session) printDraft(d exception.Draft, gateways []app.Foreseen, r engine.Remedy) error {
 	calls := engine.APICalls(d.Change)
 	if s.json {
-		return s.printJSON(s.stdout, draftAnswer{Draft: d, Works: r.Works, Because: r.Because, VerdictAfter: r.VerdictAfter, Others: r.Others, Risks: r.Risks, API: calls})
+		return s.printJSON(s.stdout, draftAnswer{Draft: d, Works: r.Works, Because: r.Because, VerdictAfter: r.VerdictAfter, Others: r.Others, Risks: r.Risks, API: calls, Gateways: gateways})
 	}
 	var b strings.Builder
 	b.WriteString(exceptionText(d.Exception, d.Exception.Created))
@@ -47,8 +51,28 @@ func (s *session) printDraft(d exception.Draft, r engine.Remedy) error {
 		}
 		fmt.Fprintf(&b, "API %s  %s %s\n  %s\n", call.Version, call.Method, call.Path, body)
 	}
+	for _, g := range gateways {
+		for _, line := range foreseenText(g) {
+			fmt.Fprintf(&b, "gateway %s: %s\n", g.Gateway, line)
+		}
+	}
 	_, err := io.WriteString(s.stdout, plain(b.String()))
 	return err
+}
+
+// foreseenText is what publishing a draft on one gateway would do, a line each.
+func foreseenText(g app.Foreseen) []string {
+	if g.Unfit != "" {
+		return []string{"cannot carry it: " + g.Unfit}
+	}
+	lines := slices.Clone(g.Plan)
+	for _, limit := range g.Limits {
+		lines = append(lines, "limit: "+limit)
+	}
+	if g.Problem != "" {
+		lines = append(lines, "cannot be asked: "+g.Problem)
+	}
+	return lines
 }
 
 // worksWord says in one word what a replay says of a change.

@@ -75,7 +75,7 @@ func (s *session) propose(ctx context.Context, a *app.App, actor exception.Actor
 		if err != nil {
 			return err
 		}
-		return s.printDraft(d, engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
+		return s.printDraft(d, a.Foresee(ctx, d), engine.Try(a.Set(), &p.Message, a.Now(), d.Change, d.Exception.Scope, a.History(ctx, &p.Message)))
 	}
 	before := engine.Decide(a.Set(), &p.Message, a.Now())
 	e, err := a.Create(ctx, actor, p)

@@ -189,7 +189,8 @@ func TestRealMilter(t *testing.T) {
 		t.Logf("revoke to effective: %s", s.effective(t, 550, d))
 	})
 	t.Run("header from", func(t *testing.T) {
-		d := dialogue{from: "news@esp.test", to: "pat@example.test", from822: "The Boss <boss@partner.test>"}
+		command(t, "ip", "addr", "replace", "203.0.113.10/32", "dev", "lo") // a guard takes no address of our own for proof
+		d := dialogue{from: "news@esp.test", to: "pat@example.test", from822: "The Boss <boss@partner.test>", client: "203.0.113.10"}
 		s.expect(t, 550, d)
 		id := s.refusalID(t, "from:news@esp.test")
 		if out := s.do(t, "why", id, "--json"); !strings.Contains(out, `"policy":"P-014"`) || !strings.Contains(out, `"certainty":"certain"`) || !strings.Contains(out, `"result":"agrees"`) {
@@ -203,7 +204,7 @@ func TestRealMilter(t *testing.T) {
 	t.Run("expiry", func(t *testing.T) {
 		d := dialogue{from: "carol@vendor.test", to: "pat@example.test"}
 		s.expect(t, 550, d)
-		s.do(t, "bypass", s.refusalID(t, "from:carol@vendor.test"), "--ticket", "T-3", "--expires", time.Now().Add(2*time.Second).UTC().Format(time.RFC3339Nano))
+		s.do(t, "bypass", s.refusalID(t, "from:carol@vendor.test"), "--ticket", "T-3", "--expires", time.Now().Add(8*time.Second).UTC().Format(time.RFC3339Nano))
 		s.effective(t, 250, d)
 		s.effective(t, 550, d)
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -16,7 +17,8 @@ import (
 )
 
 func newIngest(s *session) *cobra.Command {
-	return s.addJSON(&cobra.Command{
+	var progress bool
+	c := s.addJSON(&cobra.Command{
 		Use:   "ingest [FILE...]",
 		Short: "index log files once (default: the configured sources)",
 		RunE: func(c *cobra.Command, args []string) error {
@@ -44,7 +46,7 @@ func newIngest(s *session) *cobra.Command {
 				if s.app != nil {
 					return fmt.Errorf("the process that owns %s follows the logs already: add the files to its sources", a.Config.Data)
 				}
-				status, err := a.Ingest(c.Context(), sources)
+				status, err := s.ingest(c.Context(), a, sources, progress)
 				if err != nil {
 					return err
 				}
@@ -60,6 +62,48 @@ func newIngest(s *session) *cobra.Command {
 			})
 		},
 	})
+	c.Flags().BoolVar(&progress, "progress", false, "tell how far it is, also where standard error is no terminal")
+	return c
+}
+
+// ingest reads sources once; how far it is stands on standard error, in one
+// line that is written over on a terminal.
+func (s *session) ingest(ctx context.Context, a *app.App, sources []string, progress bool) ([]ingest.Status, error) {
+	end := "\n"
+	if isTerminal(s.stderr) {
+		progress, end = true, "\x1b[K\r"
+	}
+	var watch func(ingest.Progress)
+	if progress {
+		watch = func(p ingest.Progress) { fmt.Fprint(s.stderr, progressText(p), end) }
+	}
+	status, err := a.Ingest(ctx, sources, watch)
+	if progress && end != "\n" {
+		fmt.Fprint(s.stderr, "\x1b[K")
+	}
+	if err != nil && ctx.Err() != nil {
+		return status, errors.New("stopped: what was read is kept, the same command goes on from there")
+	}
+	return status, err
+}
+
+// progressText is 120.0 of 480.0 MB, 50.2 MB/s, 7s left.
+func progressText(p ingest.Progress) string {
+	text := fmt.Sprintf("%.1f of %.1f MB, %.1f MB/s", float64(p.Bytes)/1e6, float64(p.Total)/1e6, p.Rate/1e6)
+	if p.Left > 0 {
+		text += fmt.Sprintf(", %s left", p.Left.Round(time.Second))
+	}
+	return text
+}
+
+// isTerminal reports whether a stream is a character device.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // keepInput writes standard input to a file of the data folder named after its

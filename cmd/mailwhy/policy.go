@@ -54,7 +54,7 @@ func newPolicy(s *session) *cobra.Command {
 		})
 	}})
 	show.Flags().BoolVar(&withEngine, "engine", false, "the inferred tables in force")
-	c.AddCommand(check, list, show, newPolicyLint(s))
+	c.AddCommand(check, list, show, newPolicyLint(s), newPolicyImport(s), newPolicyExport(s))
 	return c
 }
 

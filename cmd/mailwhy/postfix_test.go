@@ -40,6 +40,7 @@ type dialogue struct {
 	from, to string
 	subject  string
 	from822  string // From header, when there is to be one
+	client   string // the address to come from; "" = 127.0.0.1
 
 	outcome  mail.Outcome
 	phase    mail.Phase
@@ -130,7 +131,11 @@ func (p *postfix) waitForGrowth(t *testing.T, deadline time.Time) {
 // send holds one SMTP dialogue and returns the first refusal, or the last reply.
 func (p *postfix) send(t *testing.T, d dialogue, from string) mail.Reply {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", p.addr, 5*time.Second)
+	dialer := net.Dialer{Timeout: 5 * time.Second}
+	if d.client != "" {
+		dialer.LocalAddr = &net.TCPAddr{IP: net.ParseIP(d.client)}
+	}
+	conn, err := dialer.DialContext(t.Context(), "tcp", p.addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,8 +31,10 @@ var leastRole = map[string]exception.Role{
 	"exception revoke": exception.Operator, "exception extend": exception.Operator, "exception confirm": exception.Operator,
 	"managed permit": exception.Operator, "managed block": exception.Operator, "managed delete": exception.Operator,
 
-	"ingest": exception.Admin, "exception approve": exception.Admin,
-	"audit list": exception.Admin, "audit export": exception.Admin, "audit verify": exception.Admin, "audit head": exception.Admin, "audit forget": exception.Admin,
+	"ingest": exception.Admin, "forget": exception.Admin,
+	"index stats": exception.Admin, "index verify": exception.Admin, "index compact": exception.Admin, "index rebuild": exception.Admin, "index backup": exception.Admin,
+	"exception approve": exception.Admin,
+	"audit list":        exception.Admin, "audit export": exception.Admin, "audit verify": exception.Admin, "audit head": exception.Admin, "audit forget": exception.Admin,
 }
 
 var roleRank = map[exception.Role]int{exception.Viewer: 1, exception.Operator: 2, exception.Admin: 3}

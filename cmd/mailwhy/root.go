@@ -100,6 +100,9 @@ func newRoot(s *session) *cobra.Command {
 		newSources(s),
 		newCauses(s),
 		newAudit(s),
+		newIndex(s),
+		newForget(s),
+		newDoctor(s),
 	)
 	if s.app != nil {
 		root.AddCommand(newVersion(s))

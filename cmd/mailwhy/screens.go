@@ -27,11 +27,7 @@ func (s *session) screens(ctx context.Context) error {
 
 func (s *session) onTerminal() bool {
 	for _, stream := range []any{s.stdin, s.stdout} {
-		f, ok := stream.(*os.File)
-		if !ok {
-			return false
-		}
-		if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		if !isTerminal(stream) {
 			return false
 		}
 	}

@@ -32,6 +32,9 @@ type whyFlags struct {
 	replay func(m *mail.Message, at time.Time) engine.Trace
 	// weigh counts what a change would alter in the index; nil without one.
 	weigh func(engine.Change) (engine.ImpactReport, error)
+	// lifts asks the gateways whether they can undo a refusal; nil without an
+	// index.
+	lifts func(mail.Message) []app.Lift
 }
 
 func newWhy(s *session) *cobra.Command {
@@ -77,6 +80,9 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 			}
 			if f.impact {
 				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
+			}
+			if !who.Veil.Masks() { // the gateways quote their lists
+				f.lifts = a.Lifts
 			}
 			return s.whyIn(c, set, a.For(who), f, args, at, now)
 		})
@@ -221,11 +227,33 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 			r.Impact = &report
 		}
 	}
-	if s.json {
-		return s.printJSON(w, t)
+	var lifts []app.Lift
+	if f.lifts != nil && m.ID != "" {
+		lifts = f.lifts(*m)
 	}
-	_, err := io.WriteString(w, plain(traceText(m, t)))
+	if s.json {
+		return s.printJSON(w, liftedTrace{t, lifts})
+	}
+	text := traceText(m, t)
+	for _, l := range lifts {
+		text += liftText(l) + "\n"
+	}
+	_, err := io.WriteString(w, plain(text))
 	return err
+}
+
+// liftedTrace is a trace with what each gateway could do about the refusal.
+type liftedTrace struct {
+	engine.Trace
+	Gateways []app.Lift `json:"gateways,omitempty"`
+}
+
+func liftText(l app.Lift) string {
+	can := "cannot lift it"
+	if l.Lifts {
+		can = "can lift it"
+	}
+	return fmt.Sprintf("gateway %s %s: %s", l.Gateway, can, l.Because)
 }
 
 // traceText is the trace for people: the verdict first, then what to do, then

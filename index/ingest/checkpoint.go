@@ -1,22 +1,41 @@
 package ingest
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"time"
 
 	"mailwhy/logparse/tail"
 )
 
 // checkpoint is how far the logs were used, and what is open between lines.
 type checkpoint struct {
-	Tail   tail.State `json:"tail"`
-	Parser []byte     `json:"parser"`
+	Tail   tail.State
+	Shards []string // of the index
+	Parser []byte   // of Parser.Snapshot
 }
 
-const checkpointName = "checkpoint.json"
+// checkpointHead is the first line of the file; the parser's snapshot follows
+// it as it is, for it can be large.
+type checkpointHead struct {
+	Version int        `json:"version"`
+	Sum     uint32     `json:"sum"` // CRC-32C of the snapshot
+	Tail    tail.State `json:"tail"`
+	Shards  []string   `json:"shards,omitempty"`
+}
+
+const (
+	checkpointName    = "checkpoint"
+	checkpointVersion = 1
+)
+
+func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }
 
 // readCheckpoint returns nil when there is none.
 func readCheckpoint(dir string) (*checkpoint, error) {
@@ -27,17 +46,24 @@ func readCheckpoint(dir string) (*checkpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoint: %w", err)
 	}
-	var c checkpoint
-	if err := json.Unmarshal(data, &c); err != nil {
+	first, snapshot, _ := bytes.Cut(data, []byte("\n"))
+	var head checkpointHead
+	if err := json.Unmarshal(first, &head); err != nil {
 		return nil, fmt.Errorf("decode checkpoint: %w", err)
 	}
-	return &c, nil
+	if head.Version != checkpointVersion {
+		return nil, fmt.Errorf("the checkpoint has version %d, this program writes %d", head.Version, checkpointVersion)
+	}
+	if checksum(snapshot) != head.Sum {
+		return nil, errors.New("the checkpoint is damaged")
+	}
+	return &checkpoint{Tail: head.Tail, Shards: head.Shards, Parser: snapshot}, nil
 }
 
 // writeCheckpoint replaces the checkpoint at once: a crash leaves the old one
 // or the new one.
 func writeCheckpoint(dir string, c checkpoint) error {
-	data, err := json.Marshal(c)
+	head, err := json.Marshal(checkpointHead{Version: checkpointVersion, Sum: checksum(c.Parser), Tail: c.Tail, Shards: c.Shards})
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
 	}
@@ -46,7 +72,10 @@ func writeCheckpoint(dir string, c checkpoint) error {
 	if err != nil {
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
-	_, err = f.Write(data)
+	_, err = f.Write(append(head, '\n'))
+	if err == nil {
+		_, err = f.Write(c.Parser)
+	}
 	if err == nil {
 		err = f.Sync()
 	}
@@ -82,4 +111,57 @@ func setAside(dir string) (string, error) {
 		}
 		return aside, nil
 	}
+}
+
+// checkpointAt checkpoints before a chunk of a log is used, when it is time
+// and the follower's state says just this much of the log.
+func (p *Pump) checkpointAt(id string, offset int64) error {
+	if !p.saver.due(p.dirty) {
+		return nil
+	}
+	state := p.follower.State()
+	if state.Logs[id].Offset != offset {
+		return nil // a file that is read whole: the state names its start until its end
+	}
+	return p.checkpoint(state)
+}
+
+// checkpoint saves how far everything is, in the background.
+func (p *Pump) checkpoint(state tail.State) error {
+	n, c, err := p.capture(state)
+	if err != nil {
+		return err
+	}
+	p.saver.later(n, c, p.queue.after(), p.note)
+	return nil
+}
+
+// settle saves how far everything is and waits until it is on disk.
+func (p *Pump) settle(ctx context.Context) error {
+	p.refresh()
+	n, c, err := p.capture(p.follower.State())
+	if err != nil {
+		return err
+	}
+	for written := p.queue.after(); ; {
+		err := p.saver.save(ctx, n, c, written)
+		if err == nil || p.broken != nil || ctx.Err() != nil {
+			return err
+		}
+		select {
+		case <-time.After(p.options.again):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+func (p *Pump) capture(state tail.State) (int, checkpoint, error) {
+	started := time.Now()
+	snapshot, err := p.parser.Snapshot()
+	if err != nil {
+		return 0, checkpoint{}, fmt.Errorf("snapshot of open transactions: %w", err)
+	}
+	p.dirty = false
+	return p.saver.number(time.Since(started)), checkpoint{Tail: state, Parser: snapshot}, nil
 }

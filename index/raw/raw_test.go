@@ -162,7 +162,7 @@ func TestRewriteKeepsWhatItIsAskedFor(t *testing.T) {
 	for _, e := range list[1].Evidence {
 		gone[Key(list[1].ID, e)] = true
 	}
-	check(t, Rewrite(path, func(key uint64) bool { return !gone[key] }))
+	check(t, Rewrite(path, func(key uint64, _ []byte) bool { return !gone[key] }))
 	s = open(t, path, nil)
 	if n := kept(t, s, list); n != 3998 {
 		t.Errorf("%d lines, want 3998", n)

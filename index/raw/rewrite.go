@@ -10,7 +10,7 @@ import (
 // Rewrite replaces the store at path by one that has the lines keep asks for,
 // in full blocks, with a dictionary made of those lines. A crash leaves the
 // old store or the new one. No store at path is no error.
-func Rewrite(path string, keep func(key uint64) bool) (err error) {
+func Rewrite(path string, keep func(key uint64, text []byte) bool) (err error) {
 	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (s *Store) Sample() ([]byte, error) {
 }
 
 // sample returns lines to keep from the whole of the store.
-func (s *Store) sample(keep func(key uint64) bool) ([]byte, error) {
+func (s *Store) sample(keep func(key uint64, text []byte) bool) ([]byte, error) {
 	var sample []byte
 	blocks := 0
 	if err := s.walk(func(block) error { blocks++; return nil }); err != nil {
@@ -72,7 +72,7 @@ func (s *Store) sample(keep func(key uint64) bool) ([]byte, error) {
 		}
 		taken := 0
 		return s.lines(b, func(key uint64, text []byte) {
-			if taken < dictionaryBytes/spread && keep(key) {
+			if taken < dictionaryBytes/spread && keep(key, text) {
 				sample = append(append(sample, text...), '\n')
 				taken += len(text)
 			}
@@ -81,13 +81,13 @@ func (s *Store) sample(keep func(key uint64) bool) ([]byte, error) {
 	return sample, err
 }
 
-func (s *Store) copyTo(to *Store, keep func(key uint64) bool) error {
+func (s *Store) copyTo(to *Store, keep func(key uint64, text []byte) bool) error {
 	to.known = map[uint64]struct{}{}
 	var p pack
 	err := s.walk(func(b block) error {
 		var failed error
 		err := s.lines(b, func(key uint64, text []byte) {
-			if _, twice := to.known[key]; twice || !keep(key) || failed != nil {
+			if _, twice := to.known[key]; twice || !keep(key, text) || failed != nil {
 				return
 			}
 			if p.full(len(text)) {

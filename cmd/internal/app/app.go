@@ -77,7 +77,7 @@ func Open(c config.Config) (*App, error) {
 	if a.lock, err = index.Lock(c.Data, filepath.Join(c.Data, SocketName)); err != nil {
 		return nil, err
 	}
-	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, Now: a.Now}); err != nil {
+	if a.Index, err = index.Open(filepath.Join(c.Data, "index"), index.Options{RetentionDays: c.RetentionDays, RetentionBytes: c.RetentionBytes, Now: a.Now}); err != nil {
 		return nil, errors.Join(err, a.lock.Close())
 	}
 	if a.Exceptions, err = exception.Open(filepath.Join(c.Data, "exceptions.jsonl"), exception.Options{Now: a.Now, Seen: a.seenBefore, Rules: a.rules}); err != nil {
@@ -191,7 +191,8 @@ func (a *App) PolicyProblem() string {
 type Trouble struct{ Path, Sentence string }
 
 // Troubles are what a user must hear about besides the sources' own: a policy
-// file whose last edit was not taken in, logs that are not followed.
+// file whose last edit was not taken in, logs that are not followed, a data
+// folder that was damaged or cannot be written.
 func (a *App) Troubles() []Trouble {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
@@ -210,6 +211,13 @@ func (a *App) Troubles() []Trouble {
 	}
 	if a.pumpProblem != "" {
 		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
+	}
+	found := a.Index.Problems()
+	if a.pump != nil {
+		found = append(found, a.pump.Problems()...)
+	}
+	for _, sentence := range found {
+		list = append(list, Trouble{a.Config.Data, sentence})
 	}
 	return append(list, a.gateways.all()...)
 }
@@ -253,14 +261,41 @@ func (a *App) Run(ctx context.Context) error {
 	}
 }
 
-// Ingest reads sources once.
-func (a *App) Ingest(ctx context.Context, sources []string) ([]ingest.Status, error) {
+// watchEvery is how often Ingest tells its progress.
+const watchEvery = 200 * time.Millisecond
+
+// Ingest reads sources once. watch, unless nil, is told how far it is, a few
+// times a second.
+func (a *App) Ingest(ctx context.Context, sources []string, watch func(ingest.Progress)) ([]ingest.Status, error) {
 	pump, err := a.newPump(sources)
 	if err != nil {
 		return nil, err
 	}
-	err = pump.Once(ctx)
-	return pump.Status(), err
+	done := make(chan error, 1)
+	go func() { done <- pump.Once(ctx) }()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			return pump.Status(), err
+		case <-tick.C:
+			if watch != nil {
+				watch(pump.Progress())
+			}
+		}
+	}
+}
+
+// Backlog tells how far the logs that were there at the start have been read;
+// zero before Run.
+func (a *App) Backlog() ingest.Progress {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.pump == nil {
+		return ingest.Progress{}
+	}
+	return a.pump.Progress()
 }
 
 func (a *App) newPump(sources []string) (*ingest.Pump, error) {

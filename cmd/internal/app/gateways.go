@@ -48,7 +48,7 @@ func (a *App) openGateways() error {
 		}
 	}
 	for _, c := range a.Config.Publish {
-		p, err := newPublisher(c)
+		p, err := newPublisher(c, a.Config.Data)
 		if err != nil {
 			return err
 		}
@@ -67,10 +67,12 @@ func driftSentence(drift publish.Plan) string {
 	return fmt.Sprintf("it did not hold what the journal says (%s); it was put right", strings.Join(drift, ", "))
 }
 
-func newPublisher(c config.Gateway) (publish.Publisher, error) {
+func newPublisher(c config.Gateway, data string) (publish.Publisher, error) {
 	switch c.Kind {
 	case "postfix-sqlite":
 		return publish.NewSQLite(publish.SQLiteOptions{Name: c.Name, Path: c.Path, ConfigDir: c.ConfigDir, Map: c.Config, Command: c.Command}), nil
+	case "mimecast":
+		return newMimecast(c, data)
 	case "exim":
 		return publish.NewExim(publish.EximOptions{Name: c.Name, Path: c.Path, Command: c.Command, Config: c.Config}), nil
 	case "opensmtpd":

@@ -17,23 +17,24 @@ import (
 
 // Config is the configuration with its defaults filled in.
 type Config struct {
-	Sources       []string `yaml:"sources"`        // log files and globs
-	Formats       []string `yaml:"formats"`        // files that describe further log formats
-	Policy        string   `yaml:"policy"`         // the policy file; "" = none
-	Data          string   `yaml:"data"`           // the data folder
-	TimeZone      string   `yaml:"time_zone"`      // of the screens and of stamps without one
-	RetentionDays int      `yaml:"retention_days"` // whole days; 0 = for ever, so that old logs handed in are not deleted again
-	All           bool     `yaml:"all"`            // index plain deliveries too
-	Theme         string   `yaml:"theme"`          // dark or light
-	ASCII         bool     `yaml:"ascii"`          // no glyph beyond ASCII
-	Knowledge     string   `yaml:"knowledge"`      // a folder of *.yaml rows for explain, before those that come with the program; "" = none
-	DNSResolver   string   `yaml:"dns_resolver"`   // whom check asks, host or host:port; "" = the system's
-	RBLZones      []string `yaml:"rbl_zones"`      // block lists that check asks
-	DKIMSelectors []string `yaml:"dkim_selectors"` // DKIM keys that check looks for
-	OutboundIPs   []string `yaml:"outbound_ips"`   // our own outbound addresses, for check rbl --own
-	Serve         Serve    `yaml:"serve"`
-	Access        Access   `yaml:"access"`
-	Changes       Changes  `yaml:"changes"`
+	Sources        []string `yaml:"sources"`         // log files and globs
+	Formats        []string `yaml:"formats"`         // files that describe further log formats
+	Policy         string   `yaml:"policy"`          // the policy file; "" = none
+	Data           string   `yaml:"data"`            // the data folder
+	TimeZone       string   `yaml:"time_zone"`       // of the screens and of stamps without one
+	RetentionDays  int      `yaml:"retention_days"`  // whole days; 0 = for ever, so that old logs handed in are not deleted again
+	RetentionBytes int64    `yaml:"retention_bytes"` // of the index on disk: the oldest days go; 0 = no bound
+	All            bool     `yaml:"all"`             // index plain deliveries too
+	Theme          string   `yaml:"theme"`           // dark or light
+	ASCII          bool     `yaml:"ascii"`           // no glyph beyond ASCII
+	Knowledge      string   `yaml:"knowledge"`       // a folder of *.yaml rows for explain, before those that come with the program; "" = none
+	DNSResolver    string   `yaml:"dns_resolver"`    // whom check asks, host or host:port; "" = the system's
+	RBLZones       []string `yaml:"rbl_zones"`       // block lists that check asks
+	DKIMSelectors  []string `yaml:"dkim_selectors"`  // DKIM keys that check looks for
+	OutboundIPs    []string `yaml:"outbound_ips"`    // our own outbound addresses, for check rbl --own
+	Serve          Serve    `yaml:"serve"`
+	Access         Access   `yaml:"access"`
+	Changes        Changes  `yaml:"changes"`
 
 	File string `yaml:"-"` // the file it was read from; "" = none
 
@@ -93,6 +94,9 @@ func (c *Config) read(file string, data []byte) error {
 	}
 	if _, err := time.LoadLocation(c.TimeZone); err != nil {
 		return fmt.Errorf("%s: time_zone %q is not known: write a name such as Europe/Zurich", file, c.TimeZone)
+	}
+	if c.RetentionBytes < 0 {
+		return fmt.Errorf("%s: retention_bytes must not be negative: 0 keeps everything", file)
 	}
 	if c.RetentionDays < 0 {
 		return fmt.Errorf("%s: retention_days must not be negative: 0 keeps everything", file)

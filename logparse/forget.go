@@ -1,0 +1,42 @@
+package logparse
+
+import (
+	"encoding/json"
+	"slices"
+
+	"mailwhy/engine/mail"
+)
+
+// Forget gives up the open transactions, and the kept lines that were not
+// understood, whose text satisfies mentions, and returns how many. What was
+// emitted of them is the caller's to remove.
+func (p *Parser) Forget(mentions func(text []byte) bool) int {
+	n := 0
+	for _, list := range []*transactionList{&p.open.open, &p.open.finished} {
+		for t := list.oldest; t != nil; {
+			next := t.next
+			if t.mentions(mentions) {
+				p.open.close(t)
+				n++
+			}
+			t = next
+		}
+	}
+	for _, s := range p.order {
+		kept := slices.DeleteFunc(slices.Clone(s.stats.Unrecognised), func(e mail.Evidence) bool { return mentions([]byte(e.Text)) })
+		n += len(s.stats.Unrecognised) - len(kept)
+		s.stats.Unrecognised = kept
+	}
+	return n
+}
+
+func (t *transaction) mentions(is func(text []byte) bool) bool {
+	if is(t.text) {
+		return true
+	}
+	told := func(v any) bool {
+		text, err := json.Marshal(v)
+		return err == nil && is(text)
+	}
+	return t.facts != nil && told(t.facts) || slices.ContainsFunc(t.records, func(r *record) bool { return told(r.Message) })
+}

@@ -98,17 +98,12 @@ func specWords(s engine.Spec) string {
 	return firstOf(words(string(s.Type)), "-")
 }
 
-func (x *exceptions) ident() int    { return x.id }
-func (x *exceptions) crumb() string { return "Exceptions" }
-func (x *exceptions) keys() []key.Binding {
-	e, ok := x.table.Selected()
-	x.km.approve.SetEnabled(ok && x.s.user.Role == exception.Admin && e.State(x.s.now()) == exception.Proposed)
-	return x.km.all()
-}
-
-func (x *exceptions) note() string { return number(len(x.table.Rows())) }
-func (x *exceptions) modal() bool  { return false }
-func (x *exceptions) stop()        {}
+func (x *exceptions) ident() int          { return x.id }
+func (x *exceptions) crumb() string       { return "Exceptions" }
+func (x *exceptions) keys() []key.Binding { return x.km.all() }
+func (x *exceptions) note() string        { return number(len(x.table.Rows())) }
+func (x *exceptions) modal() bool         { return false }
+func (x *exceptions) stop()               {}
 
 func (x *exceptions) back() bool {
 	opened := x.opened
@@ -167,7 +162,7 @@ func (x *exceptions) key(msg tea.KeyMsg) tea.Cmd {
 		x.resize(x.width, x.height)
 	case key.Matches(msg, x.km.done, x.km.revoke, x.km.extend) && over:
 		x.s.complain(fmt.Sprintf("Exception %d is %s already.", e.ID, e.State(x.s.now())))
-	case key.Matches(msg, newExceptionKeys(true, true).approve) && x.s.user.Role == exception.Admin:
+	case key.Matches(msg, x.km.approve):
 		x.approval(e)
 	case key.Matches(msg, x.km.done) && e.State(x.s.now()) != exception.Pending:
 		x.s.complain(fmt.Sprintf("Exception %d is %s: nothing is left to do by hand.", e.ID, e.State(x.s.now())))

@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"tui/quiet":           {},
 	"tui/sshd":            {"tui", "tui/quiet", "engine/exception"},
 	"cmd/internal/config": {},
+	"cmd/internal/audit":  {},
 	"cmd/internal/check":  {},
 	"cmd/internal/app":    {"..."},
 	"cmd/mailwhy":         {"..."},

@@ -57,7 +57,7 @@ func (c caller) fence(root *cobra.Command) {
 		case roleRank[c.person.Role] < roleRank[least]:
 			sub.Args, sub.DisableFlagParsing = cobra.ArbitraryArgs, true
 			sub.RunE = func(*cobra.Command, []string) error {
-				return fmt.Errorf("%s is a %s: %s is for the role %s", c.person.Name, c.person.Role, name, least)
+				return fmt.Errorf("%s has the role %s: %s is for the role %s", c.person.Name, c.person.Role, name, least)
 			}
 		}
 	}

@@ -28,7 +28,7 @@ func guardRole(a Actor) Guard {
 	case a.Role == Operator || a.Role == Admin:
 		return ok(name)
 	}
-	return refused(name, fmt.Sprintf("%s is a %s: viewers may search, read and explain, an operator or admin makes changes", a.Name, roleWord(a.Role)))
+	return refused(name, fmt.Sprintf("%s has the role %s: viewers may search, read and explain, an operator or admin makes changes", a.Name, roleWord(a.Role)))
 }
 
 func roleWord(r Role) string {

@@ -125,7 +125,7 @@ func TestGuards(t *testing.T) {
 	// role
 	f("role", OK, "", operator)
 	f("role", OK, "", admin)
-	f("role", Refused, "vic is a viewer", by(person("vic", Viewer)))
+	f("role", Refused, "vic has the role viewer", by(person("vic", Viewer)))
 	f("role", Refused, "without a known role", by(person("eve", "root")))
 	f("role", Refused, "without a known role", by(person("eve", "")))
 	f("role", Refused, "no usable name", by(person("", Admin)))

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -138,17 +139,17 @@ func TestFaultyRecords(t *testing.T) {
 // Answers are kept for their time to live and asked again after it.
 func TestAnswersAreKept(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	asked := 0
-	r := &Resolver{Server: serve(t, func(q dns.Question) { asked++ }), Now: func() time.Time { return now }}
+	var asked atomic.Int64
+	r := &Resolver{Server: serve(t, func(dns.Question) { asked.Add(1) }), Now: func() time.Time { return now }}
 	client := netip.MustParseAddr("192.0.2.99")
 	first := r.BlockLists(t.Context(), client, []string{"good.test"})
-	before := asked
+	before := asked.Load()
 	now = now.Add(time.Minute)
-	if diff := cmp.Diff(first, r.BlockLists(t.Context(), client, []string{"good.test"})); diff != "" || asked != before {
-		t.Errorf("%d more questions within the time to live; difference:\n%s", asked-before, diff)
+	if diff := cmp.Diff(first, r.BlockLists(t.Context(), client, []string{"good.test"})); diff != "" || asked.Load() != before {
+		t.Errorf("%d more questions within the time to live; difference:\n%s", asked.Load()-before, diff)
 	}
 	now = now.Add(2 * time.Hour)
-	if r.BlockLists(t.Context(), client, []string{"good.test"}); asked == before {
+	if r.BlockLists(t.Context(), client, []string{"good.test"}); asked.Load() == before {
 		t.Error("nothing was asked again after the time to live")
 	}
 }

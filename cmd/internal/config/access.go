@@ -35,8 +35,7 @@ func (a Access) Approvers() bool {
 
 // Person is what somebody may do, and for whom.
 type Person struct {
-	Role    string   `yaml:"role"`
-	Tenants []string `yaml:"tenants"` // empty = all
+	Role string `yaml:"role"`
 }
 
 // Role is viewer, operator or admin, or one that is like one of them.

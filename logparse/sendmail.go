@@ -343,6 +343,7 @@ func (l *sendmailLine) milter(p *Parser, key *[]byte) bool {
 	default:
 		m.Phase = mail.PhaseEndOfData
 		p.concludeAll(t, &l.lineAt, &m)
+		t.keepAnother(keptFact, l.s, l.offset, l.raw) // it refuses the recipients, too, that later lines name
 		return true
 	}
 	p.conclude(t, &l.lineAt, &m, 0)

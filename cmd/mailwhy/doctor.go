@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine/publish"
+	"mailwhy/logparse/tail"
 )
 
 func newDoctor(s *session) *cobra.Command {
@@ -84,7 +84,7 @@ func policyFinding(a *app.App) publish.Finding {
 }
 
 func sourceFinding(pattern string) publish.Finding {
-	files, err := filepath.Glob(pattern)
+	files, err := tail.Expand([]string{pattern})
 	if err != nil || len(files) == 0 {
 		return publish.Finding{Sentence: pattern + " names no file"}
 	}

@@ -15,6 +15,7 @@ import (
 func TestRealPostfixDemoLive(t *testing.T) {
 	needPostfix(t)
 	m := startTerminal(t, "demo", "--live")
+	m.patience = 2 * time.Minute // a whole mail server starts
 	m.until("alice@vendor.example")
 	m.press("\r")
 	m.until("Certain.")

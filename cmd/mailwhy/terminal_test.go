@@ -20,6 +20,8 @@ type terminal struct {
 	file *os.File
 	got  chan []byte
 	all  []byte
+
+	patience time.Duration // of until
 }
 
 func startTerminal(t testing.TB, args ...string) *terminal {
@@ -30,7 +32,7 @@ func startTerminal(t testing.TB, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &terminal{t: t, cmd: cmd, file: file, got: make(chan []byte, 100)}
+	m := &terminal{t: t, cmd: cmd, file: file, got: make(chan []byte, 100), patience: 20 * time.Second}
 	go func() {
 		defer close(m.got)
 		for {
@@ -53,7 +55,7 @@ func startTerminal(t testing.TB, args ...string) *terminal {
 // until reads until text was sent, and returns how long that took.
 func (m *terminal) until(text string) time.Duration {
 	m.t.Helper()
-	begun, deadline := time.Now(), time.After(20*time.Second)
+	begun, deadline := time.Now(), time.After(m.patience)
 	for {
 		if i := bytes.Index(m.all, []byte(text)); i >= 0 {
 			m.all = m.all[i+len(text):]

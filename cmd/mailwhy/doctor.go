@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine/publish"
+	"mailwhy/logparse/tail"
 )
 
 func newDoctor(s *session) *cobra.Command {
@@ -84,7 +84,7 @@ func policyFinding(a *app.App) publish.Finding {
 }
 
 func sourceFinding(pattern string) publish.Finding {
-	files, err := filepath.Glob(pattern)
+	files, err := tail.Expand([]string{pattern})
 	if err != nil || len(files) == 0 {
 		return publish.Finding{Sentence: pattern + " names no file"}
 	}
@@ -105,14 +105,16 @@ func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {
 	case "postfix-lmdb", "postfix-hash", "postfix-btree", "postfix-texthash":
 		return publish.PostfixOptions{Name: g.Name, Type: g.Kind[len("postfix-"):], Path: g.Path, ConfigDir: g.ConfigDir}.Doctor(ctx)
 	case "exim":
-		return publish.DoctorFile(g.Config, g.Path, "deny", "drop", "defer")
+		return publish.DoctorFile(g.Config, g.Path, publish.EximVerbs())
+	case "postfix-sqlite":
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "opensmtpd":
-		return publish.DoctorFile(g.Config, g.Path)
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "mimecast":
 		if _, err := app.MimecastAPI(g); err != nil {
 			return []publish.Finding{{Sentence: err.Error()}}
 		}
 		return []publish.Finding{{OK: true, Sentence: "its keys are there; nothing was asked"}}
 	}
-	return publish.DoctorFile(g.Config, g.Path)
+	return publish.DoctorFile(g.Config, g.Path, nil)
 }

@@ -45,7 +45,7 @@ type Store interface {
 
 // Options of a pump.
 type Options struct {
-	Sources   []string // files and globs to read
+	Sources   []string // files, globs and folders to read: see tail.Expand
 	Data      string   // folder of the checkpoint
 	Index     Store
 	Location  *time.Location         // zone of stamps without one; nil = UTC
@@ -300,6 +300,7 @@ func (p *Pump) refresh() {
 	p.looked = time.Now()
 	files := p.follower.Files()
 	p.backlog.note(files)
+	p.status = make(map[string]Status, len(files))
 	for _, f := range files {
 		s := Status{Path: f.Path, Bytes: f.Offset, Behind: max(f.Size-f.Offset, 0), Rotated: f.Rotated, Problem: f.Problem, LastLine: p.read[f.Path]}
 		if stream := p.streams[f.ID]; stream != nil {

@@ -17,7 +17,7 @@ import (
 
 // Config is the configuration with its defaults filled in.
 type Config struct {
-	Sources        []string `yaml:"sources"`         // log files and globs
+	Sources        []string `yaml:"sources"`         // log files, globs, and folders, which stand for the files in them
 	Formats        []string `yaml:"formats"`         // files that describe further log formats
 	Policy         string   `yaml:"policy"`          // the policy file; "" = none
 	Data           string   `yaml:"data"`            // the data folder

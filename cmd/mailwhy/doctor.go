@@ -115,14 +115,16 @@ func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {
 	case "postfix-lmdb", "postfix-hash", "postfix-btree", "postfix-texthash":
 		return publish.PostfixOptions{Name: g.Name, Type: g.Kind[len("postfix-"):], Path: g.Path, ConfigDir: g.ConfigDir}.Doctor(ctx)
 	case "exim":
-		return publish.DoctorFile(g.Config, g.Path, "deny", "drop", "defer")
+		return publish.DoctorFile(g.Config, g.Path, publish.EximVerbs())
+	case "postfix-sqlite":
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "opensmtpd":
-		return publish.DoctorFile(g.Config, g.Path)
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "mimecast":
 		if _, err := app.MimecastAPI(g); err != nil {
 			return []publish.Finding{{Sentence: err.Error()}}
 		}
 		return []publish.Finding{{OK: true, Sentence: "its keys are there; nothing was asked"}}
 	}
-	return publish.DoctorFile(g.Config, g.Path)
+	return publish.DoctorFile(g.Config, g.Path, nil)
 }

@@ -98,7 +98,7 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 		ends[bar] = f.segment.Between(0, c.end(bar)).To
 	}
 	groups := 0
-	return f.segment.Values(fieldCause, func(key []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(fieldCause, "", func(key []byte, documents iter.Seq[int]) error {
 		first, last, bar := -1, 0, 0
 		var g group
 		for ordinal := range documents {

@@ -100,7 +100,7 @@ func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *bucke
 	for i := range ends {
 		ends[i] = f.segment.Between(0, firstMilli(b.bars[i].Start.Add(b.span))).To
 	}
-	return f.segment.Values(fieldOutcome, func(value []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(fieldOutcome, "", func(value []byte, documents iter.Seq[int]) error {
 		outcome, bar, n := mail.Outcome(value), 0, 0
 		flush := func() {
 			if n > 0 {
@@ -134,7 +134,7 @@ const mostCounted = 1024
 func (f *finished) countValues(ctx context.Context, field string, set *bitset.BitSet, c *counted) error {
 	var counts []int
 	var byCount [256]int // how many values have a count; the last: that or more
-	err := f.segment.Values(field, func(_ []byte, documents iter.Seq[int]) error {
+	err := f.segment.Values(field, "", func(_ []byte, documents iter.Seq[int]) error {
 		n := 0
 		for ordinal := range documents {
 			if set.Test(uint(ordinal)) {
@@ -159,7 +159,7 @@ func (f *finished) countValues(ctx context.Context, field string, set *bitset.Bi
 		given += byCount[least]
 	}
 	at, left := 0, false
-	err = f.segment.Values(field, func(value []byte, _ iter.Seq[int]) error {
+	err = f.segment.Values(field, "", func(value []byte, _ iter.Seq[int]) error {
 		if n := counts[at]; n >= least {
 			c.values[string(value)] += n
 		} else if n > 0 {

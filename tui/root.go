@@ -72,7 +72,7 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	}
 	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys()}
 	r.list = newMessages(s, o.Query)
-	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s)}
+	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s), newCauses(s, r.list)}
 	return r
 }
 
@@ -273,6 +273,8 @@ func (r *Root) key(msg tea.KeyMsg) tea.Cmd {
 		return r.show(2)
 	case key.Matches(msg, r.keys.policies):
 		return r.show(3)
+	case key.Matches(msg, r.keys.causes):
+		return r.show(4)
 	case key.Matches(msg, r.keys.next):
 		return r.show((r.tab + 1) % len(r.tabs))
 	}

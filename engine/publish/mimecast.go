@@ -96,7 +96,7 @@ type done struct {
 	Member    string `json:"member,omitempty"`
 	Recipient string `json:"recipient,omitempty"`
 	Sender    string `json:"sender,omitempty"`
-	Action    string `json:"action,omitempty"` // permit, block or delete
+	Action    string `json:"action,omitempty"` // permit, block or delete; of a group: relay (added), else removed
 }
 
 func (g *Mimecast) remembered() ([]done, error) {
@@ -144,7 +144,7 @@ func (g *Mimecast) steps(ctx context.Context, want []Entry) ([]step, EntryErrors
 	}
 	var steps []step
 	for _, e := range want {
-		if len(e.Change.Policies) > 0 {
+		if _, _, relay := e.Change.RelayMember(); len(e.Change.Policies) > 0 && !relay {
 			s, err := g.policySteps(ctx, e, have)
 			if err != nil {
 				failed[e.ID] = err
@@ -222,23 +222,34 @@ func (g *Mimecast) listSteps(ctx context.Context, e Entry, was []done) ([]step, 
 		}
 	}
 	for _, m := range e.Change.GroupRemove {
-		id, err := g.api.groupID(ctx, m.Group)
+		s, err := g.memberSteps(ctx, done{Exception: e.ID, Group: m.Group, Member: m.Member}, "remove")
+		steps = append(steps, s...)
 		if err != nil {
 			return steps, err
-		}
-		members, err := g.api.members(ctx, id)
-		if err != nil {
-			return steps, err
-		}
-		who, err := exactMember(m.Member)
-		if err != nil {
-			return steps, err
-		}
-		if slices.Contains(members, who) {
-			steps = append(steps, step{exception: e.ID, call: memberRequest("remove", id, who), adds: &done{Exception: e.ID, Group: m.Group, Member: who}})
 		}
 	}
+	if group, member, relay := e.Change.RelayMember(); relay {
+		s, err := g.memberSteps(ctx, done{Exception: e.ID, Group: group, Member: member, Action: "relay"}, "add")
+		return append(steps, s...), err
+	}
 	return steps, nil
+}
+
+// memberSteps takes a member out of a group or puts it in, where it is not so
+// already. What others did is not ours to take back.
+func (g *Mimecast) memberSteps(ctx context.Context, d done, verb string) ([]step, error) {
+	id, err := g.api.groupID(ctx, d.Group)
+	if err != nil {
+		return nil, err
+	}
+	members, err := g.api.members(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.Member, err = exactMember(d.Member); err != nil || slices.Contains(members, d.Member) == (verb == "add") {
+		return nil, err
+	}
+	return []step{{exception: d.Exception, call: memberRequest(verb, id, d.Member), adds: &d}}, nil
 }
 
 func managedRequest(sender, recipient, action string) apiRequest {
@@ -270,7 +281,7 @@ func (g *Mimecast) endSteps(ctx context.Context, want []Entry, have []blockedSen
 			if err != nil {
 				return steps, err
 			}
-			s.call = memberRequest("add", id, d.Member)
+			s.call = memberRequest(map[bool]string{true: "remove", false: "add"}[d.Action == "relay"], id, d.Member)
 		case d.Action == "delete":
 			s.call = managedRequest(d.Sender, d.Recipient, "block")
 		case g.api.old:

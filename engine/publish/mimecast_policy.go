@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,12 +35,32 @@ type blockedSender struct {
 	SourceIPs     []string  `json:"sourceIPs"`
 }
 
-// apiTarget is one side of a policy.
+// apiTarget is one side of a policy. API 1.0 and 2.0 name a domain and a group
+// differently; we keep the words of 1.0, see v2 and v1.
 type apiTarget struct {
 	Type         string `json:"type"`
 	EmailAddress string `json:"emailAddress,omitempty"`
-	EmailDomain  string `json:"emailDomain,omitempty"`
-	GroupID      string `json:"groupId,omitempty"`
+	EmailDomain  string `json:"emailDomain,omitempty"` // 1.0
+	GroupID      string `json:"groupId,omitempty"`     // 1.0
+
+	Domain string     `json:"domain,omitempty"` // 2.0
+	Group  apiGroupID `json:"group,omitzero"`   // 2.0
+}
+
+type apiGroupID struct {
+	ID string `json:"id"`
+}
+
+// v2 is a side in the words of API 2.0.
+func (t apiTarget) v2() apiTarget {
+	t.Domain, t.Group.ID, t.EmailDomain, t.GroupID = cmp.Or(t.Domain, t.EmailDomain), cmp.Or(t.Group.ID, t.GroupID), "", ""
+	return t
+}
+
+// v1 is a side in the words of API 1.0.
+func (t apiTarget) v1() apiTarget {
+	t.EmailDomain, t.GroupID, t.Domain, t.Group.ID = cmp.Or(t.EmailDomain, t.Domain), cmp.Or(t.GroupID, t.Group.ID), "", ""
+	return t
 }
 
 // v1Policy is the same policy in API 1.0's words.
@@ -192,6 +213,7 @@ func (a *MimecastAPI) readPolicies(answer apiAnswer, body []byte) ([]blockedSend
 			page[i].ID = page[i].PolicyID
 		}
 		page[i].PolicyID = ""
+		page[i].From, page[i].To = page[i].From.v1(), page[i].To.v1()
 	}
 	return page, nil
 }
@@ -200,6 +222,7 @@ func (a *MimecastAPI) createRequest(b blockedSender) apiRequest {
 	if a.old {
 		return apiRequest{http.MethodPost, v1Policies + "create-policy", map[string]any{"data": []any{b.v1()}}}
 	}
+	b.From, b.To = b.From.v2(), b.To.v2()
 	return apiRequest{http.MethodPost, v2Policies, b}
 }
 
@@ -209,7 +232,7 @@ func (a *MimecastAPI) updateRequest(b blockedSender) apiRequest {
 		return apiRequest{http.MethodPost, v1Policies + "update-policy", map[string]any{"data": []any{b.v1()}}}
 	}
 	id := b.ID
-	b.ID = ""
+	b.ID, b.From, b.To = "", b.From.v2(), b.To.v2()
 	return apiRequest{http.MethodPatch, v2Policies + "/" + url.PathEscape(id), b}
 }
 

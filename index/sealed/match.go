@@ -196,12 +196,13 @@ func keyHash(key string, ordinalBits uint) uint64 {
 
 func ordinalBits(count int) uint { return uint(bits.Len(uint(max(count, 1)))) }
 
-// Values calls each with the values of a field, ascending, and the documents
-// that have it; value is good until each returns.
-func (s *Segment) Values(field string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
+// Values calls each with the values of a field that contain a fragment,
+// ascending, and the documents that have it; "" = all values. value is good
+// until each returns.
+func (s *Segment) Values(field, fragment string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
 	defer s.guard(&err)
 	d := s.fields[field]
-	for i := range d.len() {
+	for i := range d.holding(fragment) {
 		documents := func(yield func(int) bool) {
 			postings(d.docEnds.span(i, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
 		}
@@ -210,6 +211,24 @@ func (s *Segment) Values(field string, each func(value []byte, documents iter.Se
 		}
 	}
 	return nil
+}
+
+// holding yields the values that contain a fragment, ascending.
+func (d dictionary) holding(fragment string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		if fragment == "" {
+			for i := range d.len() {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+		for _, i := range d.containing(fragment) {
+			if !yield(int(i)) {
+				return
+			}
+		}
+	}
 }
 
 // Having gives the documents that have a value.

@@ -22,6 +22,8 @@ var mayImport = map[string][]string{
 	"engine/publish/gate": {"engine", "engine/mail", "engine/publish"},
 	"logparse":            {"engine/mail"},
 	"logparse/tail":       {},
+	"logparse/spool":      {},
+	"logparse/listen":     {"logparse/spool"},
 	"index":               {"index/raw", "index/sealed", "engine/mail"},
 	"index/sealed":        {},
 	"index/raw":           {"engine/mail"},

@@ -119,7 +119,7 @@ func keepInput(data string, in io.Reader) (path string, err error) {
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(f, sum), in)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		path = filepath.Join(dir, fmt.Sprintf("%x.log", sum.Sum(nil)[:8]))
 		err = os.Rename(f.Name(), path)
 	}

@@ -127,7 +127,7 @@ func (l sqlite) newest(ctx context.Context, fragment string, limit int) (ids []s
 func (l sqlite) top(ctx context.Context, n int) (map[string][]Value, error) {
 	found := map[string][]Value{}
 	for _, field := range countedFields {
-		sums := map[string]int{} // a row can have several values
+		var sums counted // a row can have several values
 		rows, err := l.db.QueryContext(ctx, `SELECT `+field+`, count(*) FROM message GROUP BY 1`)
 		if err != nil {
 			return nil, err
@@ -139,13 +139,15 @@ func (l sqlite) top(ctx context.Context, n int) (map[string][]Value, error) {
 				return nil, err
 			}
 			for value := range strings.SplitSeq(values, "\n") {
-				sums[value] += count
+				sums.add([]byte(value), count)
 			}
 		}
 		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			return nil, err
 		}
-		found[field] = mostFirst(sums, n)
+		if found[field], err = sums.top(ctx, n, true); err != nil {
+			return nil, err
+		}
 	}
 	return found, nil
 }

@@ -144,11 +144,25 @@ func makeMerged(ctx context.Context, dir string, messages []mail.Message) error 
 	if err := errors.Join(b.Close(), makeSenders(filepath.Join(dir, sendersName), slices.Collect(maps.Keys(senders)))); err != nil {
 		return err
 	}
-	again, err := openMerged(dir) // removes the segments that were merged
+	return removeMerged(dir)
+}
+
+// removeMerged makes bleve remove the segments that were merged: it does so
+// behind writes to an index that was opened again.
+func removeMerged(dir string) error {
+	m, err := openMerged(dir)
 	if err != nil {
 		return err
 	}
-	return again.close()
+	for until := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		segments, err := filepath.Glob(filepath.Join(dir, mergedName, "store", "*.zap"))
+		if err != nil || len(segments) == 1 || time.Now().After(until) {
+			return errors.Join(err, m.close())
+		}
+		if err := m.bleve.SetInternal([]byte("merged"), nil); err != nil {
+			return err
+		}
+	}
 }
 
 // makeSenders writes a dictionary alone: one document that has every value.
@@ -253,23 +267,23 @@ func (l mergedShards) top(ctx context.Context, n int) (map[string][]Value, error
 	tallies := make([]*tally, len(l))
 	days := make([]int, len(l))
 	err := sideBySide(days, func(i, _ int) error {
-		tallies[i] = &tally{facets: map[string]*counted{}}
-		for _, field := range countedFields {
-			tallies[i].facets[field] = &counted{values: map[string]int{}}
-		}
+		tallies[i] = newTally(Query{}, Wanted{Top: n})
 		return l[i].tally(ctx, Query{}, tallies[i])
 	})
+	if err != nil {
+		return nil, err
+	}
+	sum := newTally(Query{}, Wanted{Top: n})
+	for _, t := range tallies {
+		sum.add(t)
+	}
 	found := map[string][]Value{}
 	for _, field := range countedFields {
-		sums := map[string]int{}
-		for _, t := range tallies {
-			for value, count := range t.facets[field].values {
-				sums[value] += count
-			}
+		if found[field], err = sum.facets[Facet(field)].top(ctx, n, true); err != nil {
+			return nil, err
 		}
-		found[field] = mostFirst(sums, n)
 	}
-	return found, err
+	return found, nil
 }
 
 func (l mergedShards) close() error {

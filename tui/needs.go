@@ -133,6 +133,7 @@ type SourceStatus struct {
 	Samples      []mail.Evidence // the newest of those
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	Note         string // how its lines arrive, where that is not as a file; "" = there is nothing to say
 	LetGo        int64  // messages of all sources that were given up unfinished
 }
 

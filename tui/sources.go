@@ -153,6 +153,9 @@ func (x *sources) view() string {
 		told.text += fmt.Sprintf(" - of all sources %s unfinished: too many at once, or not heard of for two weeks",
 			plural(int(v.LetGo), "1 message was let go", number(int(v.LetGo))+" messages were let go"))
 	}
+	if v.Note != "" {
+		told.text += " - " + v.Note
+	}
 	if v.Problem != "" {
 		told = seg{" " + v.Problem, l.bad}
 	}

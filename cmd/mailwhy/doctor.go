@@ -42,6 +42,9 @@ func (s *session) doctor(ctx context.Context, a *app.App) error {
 	for _, source := range a.Config.Sources {
 		add("source", sourceFinding(source))
 	}
+	for _, c := range a.Config.Syslog {
+		add("syslog "+c.Name, syslogFinding(c))
+	}
 	for _, t := range a.Troubles() {
 		add(t.Path, publish.Finding{Sentence: t.Sentence})
 	}
@@ -98,6 +101,13 @@ func sourceFinding(pattern string) publish.Finding {
 		}
 	}
 	return publish.Finding{OK: true, Sentence: fmt.Sprintf("%s names %d files that can be read", pattern, len(files))}
+}
+
+func syslogFinding(c config.Syslog) publish.Finding {
+	if err := app.CheckSyslog(c); err != nil {
+		return publish.Finding{Sentence: err.Error()}
+	}
+	return publish.Finding{OK: true, Sentence: fmt.Sprintf("listens on %s %s while mailwhy runs; nothing was asked", c.Protocol, c.Address)}
 }
 
 func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {

@@ -72,6 +72,7 @@ type Status struct {
 	Samples      []mail.Evidence // the newest of those, at most 100
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	Note         string // how its lines arrive, where that is not as a file; "" = there is nothing to say
 	Cut          int64  // lines over 1 MiB
 	LetGo        int64  // messages of all sources that were given up unfinished: see logparse.Parser.LetGo
 }
@@ -131,7 +132,7 @@ func New(o Options) (*Pump, error) {
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
-		start.Start, p.shards = c.Tail, c.Shards
+		start.Start, p.shards, p.saver.kept = c.Tail, c.Shards, c.Tail
 	}
 	p.follower = tail.New(start)
 	return p, nil

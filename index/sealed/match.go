@@ -117,38 +117,37 @@ func clearOutside(set *bitset.BitSet, within Span, n int) {
 // any gives the documents that any lookup finds; nil when there are none.
 func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, error) {
 	var set *bitset.BitSet
-	add := func(ordinal uint) {
+	found := func() *bitset.BitSet {
 		if set == nil {
 			set = bitset.New(uint(s.Len()))
 		}
-		set.Set(ordinal)
+		return set
 	}
 	for _, l := range lookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if l.ID {
-			at, found, err := s.Find(l.Text, l.At)
+		switch {
+		case l.ID:
+			at, there, err := s.Find(l.Text, l.At)
 			if err != nil {
 				return nil, err
 			}
-			if found {
-				add(uint(at))
+			if there {
+				found().Set(uint(at))
 			}
-			continue
-		}
-		if l.Key {
-			if err := s.keyed(l, add); err != nil {
+		case l.Key:
+			if err := s.keyed(l, func(ordinal uint) { found().Set(ordinal) }); err != nil {
 				return nil, err
 			}
-			continue
-		}
-		d := s.fields[l.Field]
-		for i, value := range d.lookUp(l) {
-			if i%1024 == 1023 && ctx.Err() != nil {
-				return nil, ctx.Err()
+		default:
+			d := s.fields[l.Field]
+			for i, value := range d.lookUp(l) {
+				if i%1024 == 1023 && ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				unite(d.docEnds.span(int(value), d.docs), found().Words())
 			}
-			postings(d.docEnds.span(int(value), d.docs), func(ordinal uint32) bool { add(uint(ordinal)); return true })
 		}
 	}
 	return set, nil
@@ -227,16 +226,6 @@ func (d dictionary) holding(fragment string) iter.Seq[int] {
 			if !yield(int(i)) {
 				return
 			}
-		}
-	}
-}
-
-// Having gives the documents that have a value.
-func (s *Segment) Having(field, value string) iter.Seq[int] {
-	return func(yield func(int) bool) {
-		d := s.fields[field]
-		if at, ok := d.find(value); ok {
-			postings(d.docEnds.span(at, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
 		}
 	}
 }

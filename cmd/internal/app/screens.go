@@ -134,7 +134,7 @@ func (s sources) Sources() []tui.SourceStatus {
 			st.Samples = nil // lines of the log, of whom nobody knows
 		}
 		list = append(list, tui.SourceStatus{Path: st.Path, Format: st.Format, Lines: st.Lines, Behind: st.Behind, Lag: st.Lag, LastLine: st.LastLine,
-			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem, LetGo: st.LetGo})
+			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem, Note: st.Note, LetGo: st.LetGo})
 	}
 	return list
 }

@@ -7,9 +7,9 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// Decide is the verdict of Replay without its trace, the list of tied policies
-// and the assumptions: what rows and counts use. With every fact known and
-// addresses in lower case it allocates nothing.
+// Decide is the verdict of Replay without its trace and the assumptions: what
+// rows and counts use. With every fact known and addresses in lower case it
+// allocates nothing.
 func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 	set = set.orEmpty()
 	f := factsOf(m, at)
@@ -36,7 +36,7 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 	w.run()
 	rests := plain.asked // what the verdict shown rests on
 	v := s.verdictOf(d)
-	if v.Ambiguous && tr != nil {
+	if v.Ambiguous {
 		v.Tied = s.tied(plain, d)
 	}
 	switch {
@@ -93,27 +93,6 @@ func (s *Set) verdictOf(d *decision) Verdict {
 	v := Verdict{Outcome: s.outcome(d.outcome), Stage: d.stage, Moment: d.moment, Policy: d.policy, Ambiguous: d.contest.tied}
 	v.Assumes = append(v.Assumes, d.notes...)
 	return v
-}
-
-// tied lists the ids of all that have the winner's rank in the contest that
-// decided, sorted.
-func (s *Set) tied(plain *facts, d *decision) []string {
-	f := *plain // what is asked for here does not make the verdict less sure
-	w := &walk{}
-	w.start(s, &f, twist{}, nil)
-	moment := d.moment
-	if moment == "" {
-		moment = MomentData // let in: the last contest of Blocked Senders
-	}
-	byEnvelope, byHeader := sides(moment, d.contest.section == SectionBlockedSenders && !s.file.engine.HeaderOnly)
-	var ids []string
-	w.each(d.contest.section, byEnvelope, byHeader, func(e *entry, _ bool) {
-		if w.weight(e, false) == w.weight(d.contest.winner, false) && !slices.Contains(ids, e.policy.ID) {
-			ids = append(ids, e.policy.ID)
-		}
-	})
-	slices.Sort(ids)
-	return ids
 }
 
 // outcome gives a pointer to a constant outcome.

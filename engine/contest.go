@@ -47,6 +47,7 @@ type entry struct {
 	rank     Rank
 	weight   [2]uint32 // the rank as a number: From before To, To before From
 	twin     *entry    // the other direction
+	equals   []string  // see equalsIn
 }
 
 func newContestTable(section Section, policies []Policy, book *addressBook, a *Assumptions) *contestTable {
@@ -112,6 +113,7 @@ func newPairIndex(section Section, policies []Policy, disabled bool, book *addre
 	for _, side := range x.byTo {
 		for _, list := range side.from {
 			slices.SortFunc(list, best)
+			equalsIn(list)
 		}
 		slices.SortFunc(side.all, best)
 		for _, e := range side.all {

@@ -40,7 +40,7 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.Tied = s.tied(plain, d)
 	}
 	switch {
-	case plain.asked == 0 || s.everyCompletion(plain, d):
+	case plain.asked == 0 || s.everyCompletion(plain, d, tr != nil):
 		plain.asked = 0
 		v.Certainty = Certain
 	case !completable(f, rests):
@@ -57,7 +57,11 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.DependsOnCompare = s.run(&again, twist{otherCompare: true}, nil).outcome != d.outcome
 	}
 	if plain.asked != 0 {
-		v.Missing = plain.asked.names()
+		names, known := s.lacking[plain.asked]
+		if !known {
+			names = plain.asked.names()
+		}
+		v.Missing = names
 	}
 	return v
 }

@@ -40,11 +40,6 @@ func (s *Set) tied(plain *facts, d *decision) []string {
 	defer s.walks.put(w)
 	w.plain = *plain // what is asked for here does not make the verdict less sure
 	w.start(s, &w.plain, twist{}, nil)
-	moment := d.moment
-	if moment == "" {
-		moment = MomentData // let in: the last contest of Blocked Senders
-	}
-	byEnvelope, byHeader := sides(moment, d.contest.section == SectionBlockedSenders && !s.file.engine.HeaderOnly)
 	c := tieCollector{w: w, of: d.contest}
 	t := s.tables[d.contest.section]
 	for _, x := range [...]*pairIndex{t.files, t.extras} {
@@ -57,13 +52,13 @@ func (s *Set) tied(plain *facts, d *decision) []string {
 				continue
 			}
 			for _, from := range w.header {
-				if byHeader {
+				if d.contest.byHeaders {
 					c.collect(side.from[from], true, false)
 				}
 			}
 			for _, from := range w.envelope {
-				if byEnvelope {
-					c.collect(side.from[from], false, byHeader)
+				if d.contest.byEnvelopes {
+					c.collect(side.from[from], false, d.contest.byHeaders)
 				}
 			}
 		}

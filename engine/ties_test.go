@@ -16,13 +16,8 @@ func tiedByLooking(s *Set, m *mail.Message, at time.Time) []string {
 	d := s.run(&plain, twist{}, nil)
 	w := &walk{}
 	w.start(s, &plain, twist{}, nil)
-	moment := d.moment
-	if moment == "" {
-		moment = MomentData
-	}
-	byEnvelope, byHeader := sides(moment, d.contest.section == SectionBlockedSenders && !s.file.engine.HeaderOnly)
 	var ids []string
-	w.each(d.contest.section, byEnvelope, byHeader, func(e *entry, _ bool) {
+	w.each(d.contest.section, d.contest.byEnvelopes, d.contest.byHeaders, func(e *entry, _ bool) {
 		if w.weight(e, false) == w.weight(d.contest.winner, false) && !slices.Contains(ids, e.policy.ID) {
 			ids = append(ids, e.policy.ID)
 		}

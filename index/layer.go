@@ -33,9 +33,9 @@ type layer interface {
 	// replayed yields the matches, in any order, as far as a replay looks at
 	// them. What yield returns ends it.
 	replayed(ctx context.Context, q Query, yield func(mail.Message) error) error
-	// documents yields what is not hidden in the order of ids; the row is only
-	// good until the next. What yield returns ends it.
-	documents(ctx context.Context, yield func(id string, row []byte) error) error
+	// documents yields what is not hidden, or all, in the order of ids; the row
+	// is only good until the next. What yield returns ends it.
+	documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error
 	close() error
 }
 

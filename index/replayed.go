@@ -115,7 +115,7 @@ func (f *finished) facts(matches int) *facts.Columns {
 
 func (l *live) replayed(ctx context.Context, q Query, yield func(mail.Message) error) error {
 	if len(q.Terms) == 0 {
-		return l.documents(ctx, func(id string, row []byte) error {
+		return l.documents(ctx, false, func(id string, row []byte) error {
 			m, err := decode(id, row)
 			if err != nil || !q.inTime(m.Time) {
 				return err

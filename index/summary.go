@@ -64,7 +64,7 @@ func (x *Index) Summarise(ctx context.Context, q Query, w Wanted) iter.Seq2[Summ
 				shown = time.Now()
 			}
 		}
-		if err := ctx.Err(); err != nil {
+		if err := x.whole(ctx.Err()); err != nil {
 			yield(Summary{}, err)
 			return
 		}

@@ -32,6 +32,7 @@ type world struct {
 	changed  chan struct{}
 	policies chan struct{}
 	sources  []SourceStatus
+	backlog  Backlog
 	asked    []string // query texts of Page
 	refuse   string   // a guard's no
 	page     func(ctx context.Context, q index.Query) error
@@ -374,6 +375,11 @@ func (w *world) List() []exception.Exception {
 func (w *world) Sources() []SourceStatus {
 	defer w.enter()()
 	return w.sources
+}
+
+func (w *world) Backlog() Backlog {
+	defer w.enter()()
+	return w.backlog
 }
 
 // program drives a Root as bubbletea does, but in one goroutine and in an

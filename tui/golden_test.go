@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -78,6 +79,9 @@ func TestScreens(t *testing.T) {
 		f("managed", newWorld(samples(40)...), "m")
 		f("exceptions", newWorld(samples(40)...), "b", "T-42", "enter", "enter", "right", "enter", "2", "enter")
 		f("sources", newWorld(samples(4)...), "3")
+		reading := newWorld(samples(4)...)
+		reading.backlog = Backlog{Read: 120_000_000, Total: 480_000_000, Rate: 50_200_000, Left: 7 * time.Second}
+		f("reading", reading, "3")
 		f("policies", newWorld(samples(4)...), "4")
 		f("policy", newWorld(samples(4)...), "4", "enter")
 		f("causes", newWorld(samples(40)...), "5")

@@ -119,7 +119,24 @@ type PolicyRow struct {
 }
 
 // SourceLister tells how the logs are read.
-type SourceLister interface{ Sources() []SourceStatus }
+type SourceLister interface {
+	Sources() []SourceStatus
+	// Backlog is how far the logs that were there at the start have been read.
+	Backlog() Backlog
+}
+
+// Backlog is how much of the logs that were there at the start has been read.
+type Backlog struct {
+	Read, Total int64         // bytes on disk; Total 0 = none
+	Rate        float64       // bytes a second
+	Left        time.Duration // 0 = not known
+}
+
+// Reading reports whether some of it is still to be read.
+func (b Backlog) Reading() bool { return b.Read < b.Total }
+
+// Percent is how much has been read, 0 to 99 while there is more.
+func (b Backlog) Percent() int { return int(min(b.Read*100/max(b.Total, 1), 99)) }
 
 // SourceStatus is the health of one log.
 type SourceStatus struct {

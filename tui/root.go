@@ -39,6 +39,7 @@ type Root struct {
 	command *commandLine // nil when not in use
 
 	sources       []SourceStatus
+	backlog       Backlog
 	width, height int
 }
 
@@ -100,7 +101,7 @@ func (r *Root) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case openedMsg:
 		cmd = r.opened(msg)
 	case sourcesMsg:
-		r.sources = msg.sources
+		r.sources, r.backlog = msg.sources, msg.backlog
 		cmd = r.everyone(msg)
 	case tickMsg:
 		cmd = tea.Batch(r.tick(), r.everyone(msg), r.readSources())
@@ -163,7 +164,7 @@ func (r *Root) readSources() tea.Cmd {
 		return nil
 	}
 	lister := r.s.svc.Sources
-	return func() tea.Msg { return sourcesMsg{lister.Sources()} }
+	return func() tea.Msg { return sourcesMsg{lister.Sources(), lister.Backlog()} }
 }
 
 // top is the screen that takes the keys.
@@ -329,7 +330,7 @@ func (r *Root) head() string {
 		crumbs += " " + l.crumb + " " + s.crumb()
 	}
 	left := []seg{{" mailwhy ", l.title}, {" " + crumbs, l.plain}}
-	health, style := sourcesHealth(r.sources, r.s.ready), l.dim
+	health, style := sourcesHealth(r.sources, r.backlog, r.s.ready), l.dim
 	if health.bad {
 		style = l.bad
 	}

@@ -283,6 +283,9 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 func (s *sink) Idle(ctx context.Context) error {
 	p := (*Pump)(s)
 	p.refresh()
+	p.mu.Lock()
+	p.backlog.finish()
+	p.mu.Unlock()
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	if !p.saver.due(p.dirty) {

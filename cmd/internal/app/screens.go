@@ -139,6 +139,11 @@ func (s sources) Sources() []tui.SourceStatus {
 	return list
 }
 
+func (s sources) Backlog() tui.Backlog {
+	p := s.app.Backlog()
+	return tui.Backlog{Read: p.Bytes, Total: p.Total, Rate: p.Rate, Left: p.Left}
+}
+
 type unseer struct {
 	reader  Reader
 	sources sources

@@ -52,16 +52,16 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.Certainty = Likely
 		v.Assumes = append(v.Assumes, "a change of the last "+s.file.engine.Propagation.String()+" had reached the gateway")
 	}
-	if d.compare && v.Outcome != nil {
-		again := f.plain()
-		v.DependsOnCompare = s.run(&again, twist{otherCompare: true}, nil).outcome != d.outcome
-	}
 	if plain.asked != 0 {
 		names, known := s.lacking[plain.asked]
 		if !known {
 			names = plain.asked.names()
 		}
 		v.Missing = names
+	}
+	if d.compare && v.Outcome != nil {
+		w.plain = f.plain()
+		v.DependsOnCompare = s.run(plain, twist{otherCompare: true}, nil).outcome != d.outcome
 	}
 	return v
 }

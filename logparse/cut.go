@@ -74,18 +74,32 @@ func nextEnd(data []byte, pos int, c byte) int {
 // ahead of the joining and beside it.
 type marker interface {
 	format
-	// newMarks returns a function that finds the landmarks of each line of one
-	// log in turn; the zero mark says that there are none.
-	newMarks() func(line []byte) mark
+	// mark finds the landmarks of the next line of a log; the zero mark says that
+	// there are none. Of what the format holds it reads only what never changes.
+	mark(at *landmarks, line []byte) mark
 	// marked reads a line whose mark is not zero. It is line, made shorter.
 	marked(s *Stream, offset int64, line []byte, m mark) bool
 }
 
-// mark is what a line's bytes tell by themselves. The places are counted from
-// the line's start.
-type mark struct {
-	kind byte   // the format's own word, 0 = the line has no landmarks
-	id   uint8  // bytes of the queue id, 0 = none
-	tag  uint16 // where the syslog tag starts
-	body uint16 // where starts what the program said
+// landmarks is where they were in the line before: most lines of a log are
+// built alike.
+type landmarks struct {
+	tag int
 }
+
+// mark is what a line's bytes tell by themselves. It is packed, so that it
+// travels in registers; zero = the line has no landmarks.
+type mark struct {
+	sum   uint64 // of the queue id
+	shape uint32 // kind, id, tag and body
+}
+
+// newMark packs what mark's methods return.
+func newMark(kind byte, id, tag, body int, sum uint64) mark {
+	return mark{sum, uint32(kind) | uint32(id)<<8 | uint32(tag)<<16 | uint32(body)<<24}
+}
+
+func (m mark) kind() byte { return byte(m.shape) }             // the format's own word
+func (m mark) id() int    { return int(uint8(m.shape >> 8)) }  // bytes of the queue id, 0 = none
+func (m mark) tag() int   { return int(uint8(m.shape >> 16)) } // where the syslog tag starts
+func (m mark) body() int  { return int(m.shape >> 24) }        // where starts what the program said

@@ -11,6 +11,7 @@ import (
 // understood, whose text satisfies mentions, and returns how many. What was
 // emitted of them is the caller's to remove.
 func (p *Parser) Forget(mentions func(text []byte) bool) int {
+	p.open.settle()
 	n := 0
 	for _, list := range []*transactionList{&p.open.open, &p.open.finished} {
 		for t := list.oldest; t != nil; {

@@ -81,7 +81,7 @@ func (p *Parser) reset() {
 func (p *Parser) Open(s Source) *Stream {
 	if st, ok := p.streams[s.ID]; ok {
 		st.source = s
-		st.pinned = p.format(s.Format)
+		st.pin(p.format(s.Format))
 		st.clock.modTime, st.clock.location = s.ModTime, s.Location
 		return st
 	}

@@ -44,14 +44,13 @@ func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
 	if first.err != nil {
 		return unlessEOF(first.err)
 	}
-	var marks func(line []byte) mark
-	f, _ := s.current.(marker)
-	if f != nil && s.pinned == nil && runtime.GOMAXPROCS(0) > 1 {
-		marks = f.newMarks()
+	if runtime.GOMAXPROCS(0) == 1 {
+		return s.readAlone(ctx, r, first, drained)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ahead, joined := readAhead(ctx, r, first, marks)
+	f := s.marker
+	ahead, joined := readAhead(ctx, r, first, f)
 	for b := range ahead {
 		s.join(b, f)
 		drained()
@@ -63,15 +62,30 @@ func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
 	return ctx.Err()
 }
 
-// readAhead reads what follows a block. The blocks are given back through
+// readAlone reads what follows a block where nothing runs beside it.
+func (s *Stream) readAlone(ctx context.Context, r io.Reader, b *block, drained func()) error {
+	for b.err == nil && ctx.Err() == nil {
+		b.read(r, b)
+		b.used = s.Feed(b.offset, b.data, errors.Is(b.err, io.EOF))
+		drained()
+	}
+	if b.err != nil {
+		return unlessEOF(b.err)
+	}
+	return ctx.Err()
+}
+
+// readAhead reads what follows a block, and finds the landmarks of its lines if
+// f is not nil. The blocks are given back through
 // joined; ahead is closed when ctx ends.
-func readAhead(ctx context.Context, r io.Reader, before *block, marks func(line []byte) mark) (ahead <-chan *block, joined chan<- *block) {
+func readAhead(ctx context.Context, r io.Reader, before *block, f marker) (ahead <-chan *block, joined chan<- *block) {
 	full, free := make(chan *block), make(chan *block, blocksAhead)
 	for range blocksAhead {
 		free <- &block{}
 	}
 	go func() {
 		defer close(full)
+		var at landmarks
 		for before.err == nil {
 			var b *block
 			select {
@@ -80,7 +94,7 @@ func readAhead(ctx context.Context, r io.Reader, before *block, marks func(line 
 			case b = <-free:
 			}
 			b.read(r, before)
-			b.cutLines(before.cutter, marks)
+			b.cutLines(before.cutter, f, &at)
 			select {
 			case <-ctx.Done():
 				return
@@ -116,8 +130,8 @@ func (b *block) read(r io.Reader, before *block) {
 	b.data, b.err = b.data[:len(b.data)+n], err
 }
 
-// cutLines finds the lines of a block, and their landmarks if marks is set.
-func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
+// cutLines finds the lines of a block, and their landmarks if f is not nil.
+func (b *block) cutLines(c cutter, f marker, at *landmarks) {
 	b.lines, b.cut = b.lines[:0], 0
 	p := newPiece(b.data, errors.Is(b.err, io.EOF)) // a log that breaks off has no half line
 	for {
@@ -127,8 +141,8 @@ func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
 			return
 		}
 		line := span{start: int32(start), end: int32(end)}
-		if marks != nil {
-			line.mark = marks(b.data[start:end])
+		if f != nil {
+			line.mark = f.mark(at, b.data[start:end])
 		}
 		if !whole {
 			b.cut++
@@ -141,12 +155,11 @@ func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
 func (s *Stream) join(b *block, f marker) {
 	s.stats.Cut += b.cut
 	s.cutter = b.cutter
-	marked := format(f)
 	for i := range b.lines {
 		l := &b.lines[i]
 		offset, line := b.offset+int64(l.start), b.data[l.start:l.end]
 		s.stats.Lines++
-		if l.mark.kind == 0 || s.current != marked || !f.marked(s, offset, line, l.mark) {
+		if l.mark.shape == 0 || s.marker != f || !f.marked(s, offset, line, l.mark) {
 			s.read(offset, line)
 		}
 	}

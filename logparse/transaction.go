@@ -25,6 +25,7 @@ type transaction struct {
 	records    []*record        // one a recipient, in the order they failed
 	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
 	list       *transactionList // the one it stands in
+	finished   uint32           // transactions.finishes when it was, if it stands in transactions.finished
 	prev, next *transaction     // by age
 }
 
@@ -153,14 +154,18 @@ func (t *transaction) recipient(path mail.Path) *record {
 // in order.
 type transactions struct {
 	byKey    table
+	waiting  quietLines // of those not in byKey
 	open     transactionList
 	finished transactionList
+	finishes uint32 // how many messages their product was done with
 	most     int
 	letGo    int64
 	free     *transaction // closed ones, linked by next
+	key      []byte       // room for one of a waiting line
 }
 
-// maxFinished is how many finished transactions wait for late lines.
+// maxFinished is how many messages must be finished after one until no late
+// line of it is expected any more.
 const maxFinished = 64
 
 // transactionList is linked from the oldest to the last.
@@ -170,11 +175,22 @@ type transactionList struct {
 }
 
 func newTransactions(most int) transactions {
-	return transactions{byKey: newTable(), most: most}
+	return transactions{byKey: newTable(), most: most, waiting: quietLines{most: min(most, mostQuiet)}}
 }
 
 // get returns the open transaction with key, nil when there is none.
-func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
+func (o *transactions) get(key []byte) *transaction { return o.find(key, o.byKey.hash(key)) }
+
+// find is get for a key whose hash is known.
+func (o *transactions) find(key []byte, hash uint64) *transaction {
+	o.wake(hash)
+	t := o.byKey.find(key, hash)
+	if t != nil && t.list == &o.finished && o.finishes-t.finished >= maxFinished {
+		o.close(t)
+		return nil
+	}
+	return t
+}
 
 // begin opens a transaction; one that is open under key is closed first.
 func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
@@ -192,9 +208,10 @@ func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 
 // addHashed is add for a key whose hash is known.
 func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *transaction {
-	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
+	o.letGoOld(unixMilli)
+	if o.open.n >= o.most {
 		o.letGo++
-		o.close(t)
+		o.close(o.open.oldest)
 	}
 	t := o.free
 	if t != nil {
@@ -209,15 +226,32 @@ func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *tran
 	return t
 }
 
+// letGoOld lets go the transactions that are too old at unixMilli.
+func (o *transactions) letGoOld(unixMilli int64) {
+	for t := o.open.oldest; t != nil && unixMilli-t.born > transactionAge; t = o.open.oldest {
+		o.letGo++
+		o.close(t)
+	}
+}
+
 // finish notes that the product is done with a transaction.
 func (o *transactions) finish(t *transaction) {
+	if t.list != &o.finished {
+		o.finishes++
+		o.finishAt(t, o.finishes)
+	}
+}
+
+// finishAt is finish for a message that was the n-th to be finished.
+func (o *transactions) finishAt(t *transaction, n uint32) {
 	if t.list == &o.finished {
 		return
 	}
 	t.list.remove(t)
 	o.finished.append(t)
-	if o.finished.n > maxFinished {
-		o.close(o.finished.oldest)
+	t.finished = n
+	for oldest := o.finished.oldest; o.finishes-oldest.finished >= maxFinished; oldest = o.finished.oldest {
+		o.close(oldest)
 	}
 }
 

@@ -36,7 +36,7 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 }
 
 func (t *transaction) mentions(is func(text []byte) bool) bool {
-	if is(t.text) {
+	if is(t.text) || is([]byte(t.told)) {
 		return true
 	}
 	return t.facts != nil && told(t.facts, is) || slices.ContainsFunc(t.records, func(r *record) bool { return told(r.Message, is) })

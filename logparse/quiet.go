@@ -232,7 +232,7 @@ func (o *transactions) joinQuiet(e *quietLine) {
 	if t == nil {
 		t = o.addHashed(o.key, e.hash, e.ms)
 	}
-	if !t.has(kind) && len(t.text)+len(line) <= maxKept {
+	if !t.has(kind) && t.roomFor(len(line)) {
 		t.append(kind, e.stream, e.offset, line)
 	}
 	if done {

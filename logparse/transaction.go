@@ -21,7 +21,8 @@ type transaction struct {
 	hash       uint64   // of key, the table's
 	born       int64    // Unix milliseconds of its first line
 	lines      []keptLine
-	text       []byte           // the bytes of lines
+	told       string           // the bytes of lines, as far as messages share them
+	text       []byte           // those behind told
 	records    []*record        // one a recipient, in the order they failed
 	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
 	list       *transactionList // the one it stands in
@@ -49,19 +50,25 @@ func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool
 
 // keepAnother adds a line, whether others of its kind are there or not.
 func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byte) bool {
-	if len(t.text)+len(line) > maxKept {
+	if !t.roomFor(len(line)) {
 		return false
 	}
 	k := t.append(kind, s.index, offset, line)
 	if s.outer != nil {
 		t.text = append(append(t.text, s.outer...), '\n')
-		k.outer = int32(len(t.text) - 1)
+		k.outer = int32(t.size() - 1)
 	}
 	return true
 }
 
+// size is how many bytes of lines are kept.
+func (t *transaction) size() int { return len(t.told) + len(t.text) }
+
+// roomFor reports whether n bytes more may be kept.
+func (t *transaction) roomFor(n int) bool { return t.size()+n <= maxKept }
+
 func (t *transaction) append(kind byte, stream int32, offset int64, line []byte) *keptLine {
-	start := len(t.text)
+	start := t.size()
 	t.text = append(append(t.text, line...), '\n')
 	t.lines = append(t.lines, keptLine{kind: kind, stream: stream, start: int32(start), end: int32(start + len(line)), offset: offset})
 	return &t.lines[len(t.lines)-1]
@@ -70,13 +77,13 @@ func (t *transaction) append(kind byte, stream int32, offset int64, line []byte)
 // keepOf adds a line that another transaction keeps, as one of a kind.
 func (t *transaction) keepOf(other *transaction, k *keptLine, kind byte) {
 	line, outer := other.bytes(k), other.logged(k)
-	if len(t.text)+len(line)+len(outer) > maxKept {
+	if !t.roomFor(len(line) + len(outer)) {
 		return
 	}
 	added := t.append(kind, k.stream, k.offset, line)
 	if k.outer != 0 {
 		t.text = append(append(t.text, outer...), '\n')
-		added.outer = int32(len(t.text) - 1)
+		added.outer = int32(t.size() - 1)
 	}
 }
 
@@ -91,12 +98,20 @@ func (t *transaction) has(kind byte) bool {
 }
 
 // bytes returns a kept line; it is valid until the transaction is closed.
-func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
+func (t *transaction) bytes(k *keptLine) []byte { return t.between(k.start, k.end) }
+
+// between returns some bytes of one line.
+func (t *transaction) between(start, end int32) []byte {
+	if told := int32(len(t.told)); start >= told {
+		return t.text[start-told : end-told]
+	}
+	return []byte(t.told[start:end])
+}
 
 // logged returns a kept line as it stands in the log.
 func (t *transaction) logged(k *keptLine) []byte {
 	if k.outer != 0 {
-		return t.text[k.end+1 : k.outer]
+		return t.between(k.end+1, k.outer)
 	}
 	return t.bytes(k)
 }
@@ -109,7 +124,8 @@ func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
 // keptLines is kept with the line as the format has read it: without that of a
 // collector around it.
 func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e mail.Evidence)) {
-	all := string(t.text) // one string for all, as far as they are UTF-8
+	p.open.tell(t)
+	all := t.told // one string for all, as far as they are UTF-8
 	valid := utf8.ValidString(all)
 	for i := range t.lines {
 		k := &t.lines[i]
@@ -124,6 +140,19 @@ func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e 
 		}
 		yield(k.kind, line, e)
 	}
+}
+
+// tell makes a string of the bytes that t keeps, and gives the buffer they
+// stood in to transactions to come: one that fails may stay for days.
+func (o *transactions) tell(t *transaction) {
+	if len(t.text) == 0 {
+		return
+	}
+	t.told += string(t.text)
+	if len(o.buffers) < maxFinished {
+		o.buffers = append(o.buffers, t.text[:0])
+	}
+	t.text = nil
 }
 
 // record returns the recipient's record, a new one when there is none; made
@@ -162,6 +191,7 @@ type transactions struct {
 	letGo    int64
 	free     *transaction // closed ones, linked by next
 	key      []byte       // room for one of a waiting line
+	buffers  [][]byte     // of transactions whose lines were told
 }
 
 // maxFinished is how many messages must be finished after one until no late
@@ -218,7 +248,12 @@ func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *tran
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400)}
+		t = &transaction{lines: make([]keptLine, 0, 3)}
+	}
+	if n := len(o.buffers); t.text == nil && n > 0 {
+		t.text, o.buffers = o.buffers[n-1], o.buffers[:n-1]
+	} else if t.text == nil {
+		t.text = make([]byte, 0, 400)
 	}
 	t.key, t.hash, t.born = append(t.room[:0], key...), hash, unixMilli
 	o.byKey.put(t)
@@ -260,7 +295,7 @@ func (o *transactions) finishAt(t *transaction, n uint32) {
 func (o *transactions) close(t *transaction) {
 	o.byKey.delete(t)
 	t.list.remove(t)
-	t.key, t.lines, t.text, t.records, t.facts, t.list, t.prev, t.next = nil, t.lines[:0], t.text[:0], nil, nil, nil, nil, o.free
+	t.key, t.lines, t.told, t.text, t.records, t.facts, t.list, t.prev, t.next = nil, t.lines[:0], "", t.text[:0], nil, nil, nil, nil, o.free
 	o.free = t
 }
 

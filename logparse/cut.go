@@ -1,6 +1,10 @@
 package logparse
 
-import "bytes"
+import (
+	"bytes"
+
+	"mailwhy/engine/mail"
+)
 
 // maxLine is the most bytes of a line that are read; the rest is skipped.
 const maxLine = 1 << 20
@@ -77,9 +81,16 @@ type marker interface {
 	// mark finds the landmarks of the next line of a log; the zero mark says that
 	// there are none. Of what the format holds it reads only what never changes.
 	mark(at *landmarks, line []byte) mark
-	// marked reads a line whose mark is not zero. It is line, made shorter.
-	marked(s *Stream, offset int64, line []byte, m mark) bool
+	// readAlone reads a line of kind markedAlone as far as it tells by itself, its
+	// text as evidence included.
+	readAlone(line []byte, m mark, texts *slab, to *mail.Message)
+	// marked reads a line whose mark is not zero. It is line, made shorter. alone
+	// is what readAlone has read of it; nil = nothing yet.
+	marked(s *Stream, offset int64, line []byte, m mark, alone *mail.Message) bool
 }
+
+// markedAlone is the kind of a line that tells all about a message which failed.
+const markedAlone = '1'
 
 // landmarks is where they were in the line before: most lines of a log are
 // built alike.

@@ -1,6 +1,10 @@
 package logparse
 
-import "bytes"
+import (
+	"bytes"
+
+	"mailwhy/engine/mail"
+)
 
 // The kinds of lines that their first bytes tell apart. Most lines of a log
 // are of these, and most of these are of messages that never fail.
@@ -30,10 +34,25 @@ func (f *postfix) mark(at *landmarks, line []byte) mark {
 	}
 	body := line[end+2:]
 	kind, id := markedKind(body)
-	if kind == markedOther && repeated(line) > 0 {
+	if (kind == markedOther || kind == markedAlone) && repeated(line) > 0 {
 		return mark{}
 	}
 	return newMark(kind, id, tag, end+2, sum(f.p.open.byKey.seed, body[:id]))
+}
+
+// noQueueReject is how smtpd's refusal of a message starts that has no queue id.
+const noQueueReject = noQueue + ": reject: "
+
+func (f *postfix) readAlone(line []byte, m mark, texts *slab, to *mail.Message) {
+	whole := texts.text(line)
+	var words string
+	if len(whole) == len(line) {
+		words = whole[m.body():]
+	} else {
+		words = text(line[m.body():])
+	}
+	to.Evidence = append(texts.one(), mail.Evidence{Text: whole})
+	readRefusal(to, "reject", words[len(noQueueReject):])
 }
 
 func tagAt(line []byte, tag int) bool {
@@ -48,6 +67,9 @@ func markedKind(body []byte) (kind byte, id int) {
 		return markedConnect, 0
 	case len(body) > 16 && string(body[:16]) == "disconnect from ":
 		return markedDisconnect, 0
+	}
+	if len(body) > 32 && string(body[:len(noQueueReject)]) == noQueueReject {
+		return markedAlone, 0
 	}
 	queueID, rest, ok := queueID(body)
 	if !ok || string(queueID) == noQueue {
@@ -80,7 +102,7 @@ func markedKind(body []byte) (kind byte, id int) {
 }
 
 // marked reads a line whose landmarks are known.
-func (f *postfix) marked(s *Stream, offset int64, line []byte, m mark) bool {
+func (f *postfix) marked(s *Stream, offset int64, line []byte, m mark, alone *mail.Message) bool {
 	h := &f.head
 	if h.stream != s || string(line[:m.tag()]) != string(h.text) {
 		e := &f.now.e
@@ -98,7 +120,7 @@ func (f *postfix) marked(s *Stream, offset int64, line []byte, m mark) bool {
 		if !f.proxied {
 			return true
 		}
-	case markedOther:
+	case markedOther, markedAlone:
 	default:
 		if f.quiet(s, offset, line, m) {
 			return true
@@ -107,7 +129,11 @@ func (f *postfix) marked(s *Stream, offset int64, line []byte, m mark) bool {
 	l := &f.now
 	l.s, l.offset, l.raw = s, offset, line
 	l.e = envelope{ms: h.ms, tag: line[m.tag() : m.body()-2], body: line[m.body():]}
-	f.body(l)
+	if alone != nil {
+		f.refusedAlone(l, alone)
+	} else {
+		f.body(l)
+	}
 	return true
 }
 
@@ -121,7 +147,7 @@ func (f *postfix) quiet(s *Stream, offset int64, line []byte, m mark) bool {
 	hash := joinSums(f.head.sum, m.sum)
 	switch m.kind() {
 	case markedSent:
-		return !open.byKey.has(hash)
+		return open.isQuiet(hash)
 	case markedRemoved:
 		return open.quietlyRemoved(hash)
 	}

@@ -110,11 +110,11 @@ func (o *transactions) quiet(hash uint64, ms int64, line []byte) *quietLine {
 	if q.full(len(line), ms) {
 		o.compact(ms)
 	}
-	if o.byKey.has(hash) {
-		return nil
-	}
 	switch i := q.chain(hash); {
 	case i == 0:
+		if o.byKey.has(hash) {
+			return nil
+		}
 		o.letGoOld(ms)
 	case o.late(&q.entries[i-1]):
 		return nil // or the id is used again at once
@@ -127,12 +127,13 @@ func (o *transactions) quiet(hash uint64, ms int64, line []byte) *quietLine {
 // quietlyRemoved notes that the queue is done with a message of which nothing
 // has failed. It returns false where that is not so.
 func (o *transactions) quietlyRemoved(hash uint64) bool {
-	if o.byKey.has(hash) {
+	q := &o.waiting
+	i := q.chain(hash)
+	if i == 0 && o.byKey.has(hash) {
 		return false
 	}
-	q := &o.waiting
 	o.finishes++
-	for i := q.chain(hash); i != 0; {
+	for i != 0 {
 		e := &q.entries[i-1]
 		if e.hash == hash && e.state != quietGone {
 			if e.state == quietDone {
@@ -143,6 +144,11 @@ func (o *transactions) quietlyRemoved(hash uint64) bool {
 		i = e.before
 	}
 	return true
+}
+
+// isQuiet reports whether nothing has failed of a message.
+func (o *transactions) isQuiet(hash uint64) bool {
+	return o.waiting.chain(hash) != 0 || !o.byKey.has(hash)
 }
 
 // late reports whether a message was removed, but so lately that lines of it

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"runtime"
+
+	"mailwhy/engine/mail"
 )
 
 // blockSize is how much of a log is read at a time, in bytes: what stays in a
@@ -20,9 +22,10 @@ type block struct {
 	data   []byte
 	used   int // the rest of data is of a line that is not complete
 	lines  []span
-	cut    int64  // lines over 1 MiB
-	cutter cutter // as it stands behind used
-	err    error  // why nothing follows; io.EOF = the log has ended
+	alone  []mail.Message // of the lines of kind markedAlone, in their order
+	cut    int64          // lines over 1 MiB
+	cutter cutter         // as it stands behind used
+	err    error          // why nothing follows; io.EOF = the log has ended
 }
 
 // span is one line in a block, without its line end.
@@ -85,7 +88,7 @@ func readAhead(ctx context.Context, r io.Reader, before *block, f marker) (ahead
 	}
 	go func() {
 		defer close(full)
-		var at landmarks
+		var cut aheadCutter
 		for before.err == nil {
 			var b *block
 			select {
@@ -94,7 +97,7 @@ func readAhead(ctx context.Context, r io.Reader, before *block, f marker) (ahead
 			case b = <-free:
 			}
 			b.read(r, before)
-			b.cutLines(before.cutter, f, &at)
+			cut.lines(b, before.cutter, f)
 			select {
 			case <-ctx.Done():
 				return
@@ -130,9 +133,16 @@ func (b *block) read(r io.Reader, before *block) {
 	b.data, b.err = b.data[:len(b.data)+n], err
 }
 
-// cutLines finds the lines of a block, and their landmarks if f is not nil.
-func (b *block) cutLines(c cutter, f marker, at *landmarks) {
-	b.lines, b.cut = b.lines[:0], 0
+// aheadCutter is what the goroutine holds that runs ahead of joining.
+type aheadCutter struct {
+	at    landmarks
+	texts slab
+}
+
+// lines finds the lines of a block, and what they tell by themselves if f is
+// not nil.
+func (a *aheadCutter) lines(b *block, c cutter, f marker) {
+	b.lines, b.alone, b.cut = b.lines[:0], b.alone[:0], 0
 	p := newPiece(b.data, errors.Is(b.err, io.EOF)) // a log that breaks off has no half line
 	for {
 		start, end, whole, ok := c.next(&p)
@@ -140,14 +150,18 @@ func (b *block) cutLines(c cutter, f marker, at *landmarks) {
 			b.used, b.cutter = p.pos, c
 			return
 		}
-		line := span{start: int32(start), end: int32(end)}
+		l := span{start: int32(start), end: int32(end)}
 		if f != nil {
-			line.mark = f.mark(at, b.data[start:end])
+			line := b.data[start:end]
+			if l.mark = f.mark(&a.at, line); l.mark.kind() == markedAlone {
+				b.alone = append(b.alone, mail.Message{})
+				f.readAlone(line, l.mark, &a.texts, &b.alone[len(b.alone)-1])
+			}
 		}
 		if !whole {
 			b.cut++
 		}
-		b.lines = append(b.lines, line)
+		b.lines = append(b.lines, l)
 	}
 }
 
@@ -155,11 +169,17 @@ func (b *block) cutLines(c cutter, f marker, at *landmarks) {
 func (s *Stream) join(b *block, f marker) {
 	s.stats.Cut += b.cut
 	s.cutter = b.cutter
+	next := 0
 	for i := range b.lines {
 		l := &b.lines[i]
 		offset, line := b.offset+int64(l.start), b.data[l.start:l.end]
 		s.stats.Lines++
-		if l.mark.shape == 0 || s.marker != f || !f.marked(s, offset, line, l.mark) {
+		var alone *mail.Message
+		if l.mark.kind() == markedAlone {
+			alone = &b.alone[next]
+			next++
+		}
+		if l.mark.shape == 0 || s.marker != f || !f.marked(s, offset, line, l.mark, alone) {
 			s.read(offset, line)
 		}
 	}

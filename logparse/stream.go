@@ -99,7 +99,7 @@ func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
 func (s *Stream) line(offset int64, line []byte) {
 	s.stats.Lines++
 	if f := s.marker; f != nil {
-		if m := f.mark(&s.marks, line); m.shape != 0 && f.marked(s, offset, line, m) {
+		if m := f.mark(&s.marks, line); m.shape != 0 && f.marked(s, offset, line, m, nil) {
 			return
 		}
 	}

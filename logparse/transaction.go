@@ -27,7 +27,7 @@ type transaction struct {
 	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
 	list       *transactionList // the one it stands in
 	finished   uint32           // transactions.finishes when it was, if it stands in transactions.finished
-	prev, next *transaction     // by age
+	prev, next *transaction     // in list
 }
 
 // keptLine is a line of a transaction that may become evidence.
@@ -198,7 +198,8 @@ type transactions struct {
 // line of it is expected any more.
 const maxFinished = 64
 
-// transactionList is linked from the oldest to the last.
+// transactionList is linked from the one that was not heard of for longest, the
+// oldest, to the last.
 type transactionList struct {
 	oldest, last *transaction
 	n            int
@@ -215,7 +216,12 @@ func (o *transactions) get(key []byte) *transaction { return o.find(key, o.byKey
 func (o *transactions) find(key []byte, hash uint64) *transaction {
 	o.wake(hash)
 	t := o.byKey.find(key, hash)
-	if t != nil && t.list == &o.finished && o.finishes-t.finished >= maxFinished {
+	switch {
+	case t == nil:
+	case t.list == &o.open && t != o.open.last: // it is heard of: others are let go before it
+		o.open.remove(t)
+		o.open.append(t)
+	case t.list == &o.finished && o.finishes-t.finished >= maxFinished:
 		o.close(t)
 		return nil
 	}
@@ -230,7 +236,7 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 	return o.add(key, unixMilli)
 }
 
-// add is begin for a key that is known to be free. The oldest transactions are
+// add is begin for a key that is known to be free. The oldest of the list are
 // let go when there are too many or when they are too old.
 func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 	return o.addHashed(key, o.byKey.hash(key), unixMilli)

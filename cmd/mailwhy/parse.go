@@ -15,6 +15,10 @@ import (
 	"mailwhy/tui/cell"
 )
 
+// mostOpen bounds the memory of messages whose end no log tells, such as those
+// that are deferred for ever: some two kilobytes each.
+const mostOpen = 16_000
+
 func newParse(s *session) *cobra.Command {
 	var o parseOptions
 	c := s.addJSON(&cobra.Command{
@@ -63,7 +67,7 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 	if err != nil {
 		return err
 	}
-	parser := logparse.NewParser(logparse.Options{All: o.all, Formats: described})
+	parser := logparse.NewParser(logparse.Options{All: o.all, Open: mostOpen, Formats: described})
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
 			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)

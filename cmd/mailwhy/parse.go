@@ -78,6 +78,9 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 			counts.Lines += stats.Lines
 			counts.UnrecognisedFailing += stats.UnrecognisedFailing
 		}
+		if n := parser.LetGo(); n > 0 {
+			fmt.Fprintf(s.stderr, "%d messages whose end was not seen were let go: if one was tried again later, that counts as another message\n", n)
+		}
 		return counts, nil
 	}
 	switch {

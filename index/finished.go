@@ -18,6 +18,7 @@ import (
 // finished is the layer of messages that no longer change.
 type finished struct {
 	segment *sealed.Segment
+	path    string
 
 	mu     sync.RWMutex
 	hidden *bitset.BitSet // by ordinal, replaced as a whole; nil = none
@@ -35,7 +36,7 @@ func openFinished(path string) (layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &finished{segment: segment}, nil
+	return &finished{segment: segment, path: path}, nil
 }
 
 func (f *finished) close() error { return f.segment.Close() }
@@ -102,12 +103,12 @@ func (f *finished) hide(ids []string) error {
 	return nil
 }
 
-func (f *finished) documents(ctx context.Context, yield func(id string, row []byte) error) error {
+func (f *finished) documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error {
 	hidden := f.hiddenNow()
 	var err error
 	ordinal := uint(0)
 	for id, row := range f.segment.Rows(&err) {
-		if hidden == nil || !hidden.Test(ordinal) {
+		if all || hidden == nil || !hidden.Test(ordinal) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

@@ -33,6 +33,9 @@ import (
 // ErrNotFound is returned by Get for an id no shard holds.
 var ErrNotFound = errors.New("message not found")
 
+// ErrClosed is the error of what is asked of an index after Close.
+var ErrClosed = errors.New("the index is closed")
+
 // Options tune an index; the zero value is the default.
 type Options struct {
 	ShardDocs      int              // most documents in a shard, default 100,000
@@ -46,8 +49,8 @@ type Options struct {
 // are not in use: bleve takes memory and files for each.
 const liveShards = 16
 
-// Index is an open folder of shards. Safe for use by many goroutines; one
-// writer at a time.
+// Index is an open folder of shards. Safe for use by many goroutines; those that
+// put at the same time put different messages.
 type Index struct {
 	dir     string
 	options Options
@@ -57,7 +60,9 @@ type Index struct {
 	problems []string
 	changed  chan struct{}
 	uses     atomic.Uint64
-	writing  sync.Mutex
+	writing  sync.RWMutex // shared by those who put; whoever replaces layers or lines has it alone
+	placing  sync.Mutex   // messages are dealt to shards by one at a time
+	shut     atomic.Bool  // Close was called: shards may be closed under an answer
 
 	sealer    sealer
 	searching chan struct{} // a place for each page that is looked for at once
@@ -103,6 +108,7 @@ func Open(dir string, o Options) (*Index, error) {
 // Close ends sealing, waits for what is going on, and persists and closes
 // every shard.
 func (x *Index) Close() error {
+	x.shut.Store(true)
 	x.stopSealing()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -113,6 +119,15 @@ func (x *Index) Close() error {
 	}
 	closing.Wait()
 	return errors.Join(errs...)
+}
+
+// whole is an answer's error, asked for when it is made: shards that cannot be
+// opened are passed over, and after Close none can be.
+func (x *Index) whole(err error) error {
+	if err == nil && x.shut.Load() {
+		return ErrClosed
+	}
+	return err
 }
 
 // admit waits for a place; the caller gives it back with leave. Many sessions
@@ -191,7 +206,7 @@ func (x *Index) open(s *shard) bool {
 			x.closeLeastUsed(s)
 			return true
 		}
-		if errors.Is(err, ErrNotFound) || errors.Is(err, errClosed) || !x.setAside(s, err) {
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) || !x.setAside(s, err) {
 			return false
 		}
 	}

@@ -304,7 +304,11 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 		groups.see([]byte(causeOf(&m)), m.Time.UnixMilli())
 	}
 	for facet, counts := range facets {
-		want.Facets[facet] = mostFirst(counts, top)
+		want.Facets[facet] = mostFirst(func(yield func(Value) bool) {
+			for text, n := range counts {
+				yield(Value{text, n})
+			}
+		}, top)
 	}
 	if histogram != nil {
 		want.Bars = histogram.bars
@@ -312,6 +316,29 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 	want.Causes = groups.list()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("summary of %q differs (-model +index):\n%s", line, diff)
+	}
+}
+
+// TestBroadFragmentsOfALiveLayer has more values than a query may have terms:
+// documents are held against the fragments, alone and together with other terms.
+func TestBroadFragmentsOfALiveLayer(t *testing.T) {
+	t.Parallel()
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	messages := benchMessages(0, 1000)
+	all := model{}
+	for _, m := range messages {
+		all[m.ID] = m
+	}
+	if err := x.Put(t.Context(), messages); err != nil {
+		t.Fatal(err)
+	}
+	queueID := strings.ToLower(messages[7].QueueID)
+	for _, line := range []string{"example", "from:bounce-", "-from:bounce- to:u1", "from:user -from:0@ is:deferred", "to:u host:mx from:example code:550", "-example", queueID, "u -" + queueID, "from:example until:2026-11-22T12:00"} {
+		checkAgainstModel(t, x, all, "since:all "+line)
 	}
 }
 
@@ -351,6 +378,7 @@ func TestCancelledSearchesEnd(t *testing.T) {
 
 // TestFacetsOfManyValues has more values than sealed layers give at once.
 func TestFacetsOfManyValues(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	r := rand.New(rand.NewPCG(6, 6))
 	x, err := Open(t.TempDir(), Options{})
@@ -373,6 +401,37 @@ func TestFacetsOfManyValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range []string{"since:all", "is:rejected since:all", "from:user1 since:all", "since:2026-11-22"} {
+		checkSummary(t, x, all, line)
+	}
+}
+
+// TestFacetsWithManyTies has senders that all have one message, as list tokens
+// do, and recipients that nearly all have the same number: those that come
+// first in the alphabet are named, with their exact numbers.
+func TestFacetsWithManyTies(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	all := model{}
+	for day := range 2 {
+		messages := benchMessages(day, 2*mostGiven)
+		for i := range messages {
+			m := &messages[i]
+			n := i*7919%len(messages) + day*1000 // some of a day are senders of the other day, too
+			m.EnvelopeFrom = mail.Path(fmt.Sprintf("bounce-%08d@lists.example.net", n))
+			m.Recipient = mail.Path(fmt.Sprintf("u%d@corp.example", n%(mostGiven+500)))
+			m.Reply.Text = ""
+			all[m.ID] = *m
+		}
+		if err := errors.Join(x.Put(ctx, messages), x.Seal(ctx)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, line := range []string{"since:all", "from:bounce-0000 since:all", "is:deferred since:all"} {
 		checkSummary(t, x, all, line)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mailwhy/engine/mail"
+	"mailwhy/index/facts"
 	"mailwhy/index/sealed"
 )
 
@@ -70,9 +71,19 @@ func (x *Index) startSealing() {
 func (x *Index) warm(ctx context.Context) {
 	list := x.newestFirst(Query{})
 	for _, s := range list[:min(len(list), x.options.OpenShards/2)] {
-		if ctx.Err() == nil && onlySealed(s.dir) {
-			x.open(s)
+		if ctx.Err() != nil || !onlySealed(s.dir) || !x.open(s) {
+			continue
 		}
+		layers, release, err := s.use()
+		if err != nil {
+			continue // removed meanwhile
+		}
+		for _, h := range layers {
+			if f, ok := h.layer.(*finished); ok {
+				f.segment.Warm()
+			}
+		}
+		release()
 	}
 }
 
@@ -109,9 +120,16 @@ func (x *Index) ripe(s *shard) bool {
 	return err == nil && n >= x.options.ShardDocs && now.Sub(put) >= time.Second
 }
 
+// sealOrSay seals a shard and packs its lines: those of a few messages at a
+// time take twice the space of full blocks.
 func (x *Index) sealOrSay(ctx context.Context, s *shard) {
-	if err := x.seal(ctx, s, nil); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		x.problem("the messages of %s could not be sealed and stay as they are: %v", s.day(), err)
+	what := "sealed"
+	err := x.seal(ctx, s, nil)
+	if err == nil {
+		what, err = "packed", x.sweep(ctx, s, nil)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+		x.problem("the messages of %s could not be %s and stay as they are: %v", s.day(), what, err)
 	}
 }
 
@@ -160,9 +178,7 @@ func (x *Index) seal(ctx context.Context, s *shard, keep func(*mail.Message) boo
 	}
 	if err != nil {
 		// Under its name it would stand for layers that are still written to.
-		if removeErr := os.Remove(path); !errors.Is(removeErr, os.ErrNotExist) {
-			err = errors.Join(err, removeErr)
-		}
+		err = errors.Join(err, os.RemoveAll(path), os.RemoveAll(path+factsSuffix))
 		s.mu.Lock()
 		s.fresh = len(s.layers) > 0 && strings.HasSuffix(s.layers[len(s.layers)-1].path, liveSuffix)
 		s.mu.Unlock()
@@ -171,12 +187,14 @@ func (x *Index) seal(ctx context.Context, s *shard, keep func(*mail.Message) boo
 	return nil
 }
 
-// writeSealed makes the file of a sealed layer.
+// writeSealed makes the file of a sealed layer, after that of its facts: one
+// that is there is of the layer.
 func writeSealed(ctx context.Context, path string, layers []*held, keep func(*mail.Message) bool) error {
 	b, err := sealed.NewBuilder(path, sealedFields)
 	if err != nil {
 		return err
 	}
+	replayed := facts.NewBuilder()
 	err = inOrder(ctx, layers, func(id string, row []byte) error {
 		m, err := decode(id, row)
 		if err != nil || keep != nil && !keep(&m) {
@@ -186,8 +204,12 @@ func writeSealed(ctx context.Context, path string, layers []*held, keep func(*ma
 		if err != nil {
 			return err
 		}
+		replayed.Add(&m)
 		return b.Add(d)
 	})
+	if err == nil {
+		err = replayed.Write(path + factsSuffix)
+	}
 	if err != nil {
 		return errors.Join(err, b.Discard())
 	}
@@ -231,7 +253,7 @@ func (x *Index) replace(s *shard, made []*held, by *held) error {
 // layers have is hidden in all but the newest.
 func inOrder(ctx context.Context, layers []*held, yield func(id string, row []byte) error) error {
 	if len(layers) == 1 {
-		return layers[0].documents(ctx, yield)
+		return layers[0].documents(ctx, false, yield)
 	}
 	streams := make([]*stream, 0, len(layers))
 	for _, h := range layers {
@@ -279,7 +301,7 @@ func newStream(ctx context.Context, h *held) *stream {
 	st := &stream{}
 	st.next, st.stop = iter.Pull2(func(yield func(string, []byte) bool) {
 		stopped := errors.New("stopped")
-		err := h.documents(ctx, func(id string, row []byte) error {
+		err := h.documents(ctx, false, func(id string, row []byte) error {
 			if !yield(id, row) {
 				return stopped
 			}

@@ -12,6 +12,7 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
+	"mailwhy/tui"
 )
 
 const ownerPolicy = `version: 1
@@ -48,7 +49,9 @@ func startOwner(t *testing.T) *owner {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+	go func() {
+		ended <- own(ctx, a, tui.Options{Now: time.Now}, func(ctx context.Context) error { <-ctx.Done(); return nil })
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/mimecast"
 )
 
 // Mimecast publishes through the vendor's API: bypasses and relay entries as
@@ -68,7 +69,7 @@ func (g *Mimecast) Fits(e Entry) ([]string, error) {
 		if _, err := exactMember(m.Sender); err != nil {
 			return nil, err
 		}
-		if g.api.old && len(e.Change.ManagedDelete) > 0 {
+		if g.api.Old() && len(e.Change.ManagedDelete) > 0 {
 			return nil, errors.New("API 1.0 cannot take an entry off a user's list: do it in the console, or use API 2.0")
 		}
 		limits = append(limits, "the API cannot list users' entries, so nobody can ask whether it is still there")
@@ -125,7 +126,7 @@ func (g *Mimecast) remember(list []done) error {
 // step is one writing call, and what is to be remembered of it.
 type step struct {
 	exception int
-	call      apiRequest
+	call      mimecast.Request
 	adds      *done // remembered before the call
 	drops     *done // forgotten after it
 }
@@ -252,12 +253,12 @@ func (g *Mimecast) memberSteps(ctx context.Context, d done, verb string) ([]step
 	return []step{{exception: d.Exception, call: memberRequest(verb, id, d.Member), adds: &d}}, nil
 }
 
-func managedRequest(sender, recipient, action string) apiRequest {
-	return apiRequest{http.MethodPost, "/api/managedsender/permit-or-block-sender", map[string]any{"data": []any{map[string]any{"sender": sender, "to": recipient, "action": action}}}}
+func managedRequest(sender, recipient, action string) mimecast.Request {
+	return mimecast.Request{Method: http.MethodPost, Path: "/api/managedsender/permit-or-block-sender", Body: map[string]any{"data": []any{map[string]any{"sender": sender, "to": recipient, "action": action}}}}
 }
 
-func managedDeleteRequest(sender, recipient string) apiRequest {
-	return apiRequest{http.MethodPost, "/email/cloud-gateway/v1/managed-senders/recipients/" + url.PathEscape(recipient) + "/bulk-delete", map[string]any{"senders": []string{sender}}}
+func managedDeleteRequest(sender, recipient string) mimecast.Request {
+	return mimecast.Request{Method: http.MethodPost, Path: "/email/cloud-gateway/v1/managed-senders/recipients/" + url.PathEscape(recipient) + "/bulk-delete", Body: map[string]any{"senders": []string{sender}}}
 }
 
 // endSteps takes back what is no longer wanted.
@@ -284,7 +285,7 @@ func (g *Mimecast) endSteps(ctx context.Context, want []Entry, have []blockedSen
 			s.call = memberRequest(map[bool]string{true: "remove", false: "add"}[d.Action == "relay"], id, d.Member)
 		case d.Action == "delete":
 			s.call = managedRequest(d.Sender, d.Recipient, "block")
-		case g.api.old:
+		case g.api.Old():
 			return steps, fmt.Errorf("API 1.0 cannot take the entry for %s off the list of %s: do it in the console", d.Sender, d.Recipient)
 		default:
 			s.call = managedDeleteRequest(d.Sender, d.Recipient)
@@ -302,7 +303,7 @@ func (g *Mimecast) Plan(ctx context.Context, want []Entry) (Plan, error) {
 	}
 	var p Plan
 	for _, s := range steps {
-		p = append(p, s.call.text(g.api.base))
+		p = append(p, callText(s.call, g.api.Base()))
 	}
 	return p, err
 }
@@ -315,7 +316,7 @@ func (g *Mimecast) Apply(ctx context.Context, want []Entry) error {
 	}
 	for _, s := range steps {
 		if err := g.do(ctx, s); err != nil {
-			var limit *RateLimitError
+			var limit *mimecast.RateLimitError
 			if errors.As(err, &limit) {
 				return err
 			}
@@ -338,7 +339,7 @@ func (g *Mimecast) do(ctx context.Context, s step) error {
 			return err
 		}
 	}
-	if _, _, err := g.api.call(ctx, s.call); err != nil {
+	if _, _, err := g.api.Call(ctx, s.call); err != nil {
 		if s.adds != nil {
 			err = errors.Join(err, g.remember(list))
 		}

@@ -13,6 +13,7 @@ import (
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/mimecast"
 )
 
 // blockedSender is a Blocked Senders policy in the words of API 2.0. API 1.0
@@ -172,16 +173,16 @@ const (
 // policies reads every Blocked Senders policy.
 func (a *MimecastAPI) policies(ctx context.Context) ([]blockedSender, error) {
 	var all []blockedSender
-	err := a.list(ctx, func(token string) apiRequest {
-		if a.old {
-			return apiRequest{http.MethodPost, v1Policies + "get-policy", paged(token)}
+	err := a.list(ctx, func(token string) mimecast.Request {
+		if a.Old() {
+			return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "get-policy", Body: paged(token)}
 		}
 		query := fmt.Sprintf("?pageSize=%d", pageSize)
 		if token != "" {
 			query += "&pageToken=" + url.QueryEscape(token)
 		}
-		return apiRequest{http.MethodGet, v2Policies + query, nil}
-	}, func(answer apiAnswer, body []byte) error {
+		return mimecast.Request{Method: http.MethodGet, Path: v2Policies + query, Body: nil}
+	}, func(answer mimecast.Answer, body []byte) error {
 		page, err := a.readPolicies(answer, body)
 		all = append(all, page...)
 		return err
@@ -191,8 +192,8 @@ func (a *MimecastAPI) policies(ctx context.Context) ([]blockedSender, error) {
 
 // readPolicies takes the list from where an answer has it: data, definitions or
 // policies.
-func (a *MimecastAPI) readPolicies(answer apiAnswer, body []byte) ([]blockedSender, error) {
-	if a.old {
+func (a *MimecastAPI) readPolicies(answer mimecast.Answer, body []byte) ([]blockedSender, error) {
+	if a.Old() {
 		var list []v1Policy
 		if err := json.Unmarshal(answer.Data, &list); err != nil {
 			return nil, fmt.Errorf("the API's list of policies is not understood: %w", err)
@@ -218,22 +219,22 @@ func (a *MimecastAPI) readPolicies(answer apiAnswer, body []byte) ([]blockedSend
 	return page, nil
 }
 
-func (a *MimecastAPI) createRequest(b blockedSender) apiRequest {
-	if a.old {
-		return apiRequest{http.MethodPost, v1Policies + "create-policy", map[string]any{"data": []any{b.v1()}}}
+func (a *MimecastAPI) createRequest(b blockedSender) mimecast.Request {
+	if a.Old() {
+		return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "create-policy", Body: map[string]any{"data": []any{b.v1()}}}
 	}
 	b.From, b.To = b.From.v2(), b.To.v2()
-	return apiRequest{http.MethodPost, v2Policies, b}
+	return mimecast.Request{Method: http.MethodPost, Path: v2Policies, Body: b}
 }
 
 // updateRequest carries every field: the API resets some that are left out.
-func (a *MimecastAPI) updateRequest(b blockedSender) apiRequest {
-	if a.old {
-		return apiRequest{http.MethodPost, v1Policies + "update-policy", map[string]any{"data": []any{b.v1()}}}
+func (a *MimecastAPI) updateRequest(b blockedSender) mimecast.Request {
+	if a.Old() {
+		return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "update-policy", Body: map[string]any{"data": []any{b.v1()}}}
 	}
 	id := b.ID
 	b.ID, b.From, b.To = "", b.From.v2(), b.To.v2()
-	return apiRequest{http.MethodPatch, v2Policies + "/" + url.PathEscape(id), b}
+	return mimecast.Request{Method: http.MethodPatch, Path: v2Policies + "/" + url.PathEscape(id), Body: b}
 }
 
 // group is a profile group.
@@ -246,9 +247,9 @@ type group struct {
 // of a name, so that the exact one has to be picked.
 func (a *MimecastAPI) groups(ctx context.Context, name string) ([]group, error) {
 	var all []group
-	err := a.list(ctx, func(token string) apiRequest {
-		return apiRequest{http.MethodPost, "/api/directory/find-groups", paged(token, map[string]any{"query": name, "source": "cloud"})}
-	}, func(answer apiAnswer, _ []byte) error {
+	err := a.list(ctx, func(token string) mimecast.Request {
+		return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/find-groups", Body: paged(token, map[string]any{"query": name, "source": "cloud"})}
+	}, func(answer mimecast.Answer, _ []byte) error {
 		var data []struct {
 			Folders []group `json:"folders"`
 		}
@@ -301,9 +302,9 @@ func (m member) String() string {
 
 func (a *MimecastAPI) members(ctx context.Context, id string) ([]string, error) {
 	var all []string
-	err := a.list(ctx, func(token string) apiRequest {
-		return apiRequest{http.MethodPost, "/api/directory/get-group-members", paged(token, map[string]any{"id": id})}
-	}, func(answer apiAnswer, _ []byte) error {
+	err := a.list(ctx, func(token string) mimecast.Request {
+		return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/get-group-members", Body: paged(token, map[string]any{"id": id})}
+	}, func(answer mimecast.Answer, _ []byte) error {
 		var data []struct {
 			Members []member `json:"groupMembers"`
 		}
@@ -321,10 +322,10 @@ func (a *MimecastAPI) members(ctx context.Context, id string) ([]string, error) 
 }
 
 // memberRequest adds a member to a group or removes it.
-func memberRequest(verb, groupID, who string) apiRequest {
+func memberRequest(verb, groupID, who string) mimecast.Request {
 	kind := "domain"
 	if strings.Contains(who, "@") {
 		kind = "emailAddress"
 	}
-	return apiRequest{http.MethodPost, "/api/directory/" + verb + "-group-member", map[string]any{"data": []any{map[string]any{"id": groupID, kind: who}}}}
+	return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/" + verb + "-group-member", Body: map[string]any{"data": []any{map[string]any{"id": groupID, kind: who}}}}
 }

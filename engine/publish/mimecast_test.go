@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mailwhy/engine"
+	"mailwhy/engine/mimecast"
 )
 
 // fakeAPI answers as the documented contract says, with its faults. It is used
@@ -203,11 +204,11 @@ func startAPI(t *testing.T, version string) (*fakeAPI, *Mimecast) {
 	}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	api, err := NewMimecastAPI(server.URL, version, MimecastKeys{ClientID: "client", ClientSecret: "secret", AppID: "app", AppKey: "key", AccessKey: "access", SecretKey: "c2VjcmV0"}, nil)
+	api, err := mimecast.New(server.URL, version, mimecast.Keys{ClientID: "client", ClientSecret: "secret", AppID: "app", AppKey: "key", AccessKey: "access", SecretKey: "c2VjcmV0"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, NewMimecast("mimecast", api, filepath.Join(t.TempDir(), "state.json"))
+	return f, NewMimecast("mimecast", &MimecastAPI{api}, filepath.Join(t.TempDir(), "state.json"))
 }
 
 func (f *fakeAPI) ours() (enabled, all int) {
@@ -328,7 +329,7 @@ func TestMimecastFaults(t *testing.T) {
 	t.Run("a long one is told", func(t *testing.T) {
 		f, g := startAPI(t, "2.0")
 		f.limited = 42 * time.Second
-		var limit *RateLimitError
+		var limit *mimecast.RateLimitError
 		if err := g.Apply(t.Context(), one); !errors.As(err, &limit) || limit.Reset != 42*time.Second {
 			t.Errorf("got %v", err)
 		}

@@ -5,6 +5,11 @@
 // a bounded queue: when it is full nothing more is read, and nothing is ever
 // dropped.
 //
+// Files are read oldest first, although the newest matter most: a message has
+// its time and its id from its first failing line, and that may stand in an
+// older file; whoever began with the newest one would make other ids. Progress
+// tells how long it takes.
+//
 // The checkpoint holds the offset of every log and a snapshot of the parser's
 // open transactions. It is written only when the index has on disk what
 // precedes it, so a crash reads some lines again; ids are made from the lines,
@@ -72,6 +77,7 @@ type Status struct {
 	Samples      []mail.Evidence // the newest of those, at most 100
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	Note         string // how its lines arrive, where that is not as a file; "" = there is nothing to say
 	Cut          int64  // lines over 1 MiB
 	LetGo        int64  // messages of all sources that were given up unfinished: see logparse.Parser.LetGo
 }
@@ -131,7 +137,7 @@ func New(o Options) (*Pump, error) {
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
-		start.Start, p.shards = c.Tail, c.Shards
+		start.Start, p.shards, p.saver.kept = c.Tail, c.Shards, c.Tail
 	}
 	p.follower = tail.New(start)
 	return p, nil
@@ -282,6 +288,9 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 func (s *sink) Idle(ctx context.Context) error {
 	p := (*Pump)(s)
 	p.refresh()
+	p.mu.Lock()
+	p.backlog.finish()
+	p.mu.Unlock()
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	if !p.saver.due(p.dirty) {

@@ -66,13 +66,17 @@ func (s *session) demoLive(ctx context.Context) error {
 
 // liveWithoutScreens runs until it is ended, or Postfix cannot run.
 func (s *session) liveWithoutScreens(ctx context.Context, c config.Config, trouble <-chan error) error {
+	common, err := s.screenOptions(c)
+	if err != nil {
+		return err
+	}
 	a, err := app.OpenSoon(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
 	fmt.Fprintln(s.stderr, "demo in a namespace of its own; end it with Ctrl-C")
-	return own(ctx, a, func(ctx context.Context) error {
+	return own(ctx, a, common, func(ctx context.Context) error {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		ended := make(chan struct{})

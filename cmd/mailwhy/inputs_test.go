@@ -68,7 +68,7 @@ func (s *served) kill() {
 // until asks again until the answer holds want.
 func (s *served) until(want string, args ...string) string {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		out, _ := s.command(args...).CombinedOutput() // what counts is what it says
 		if bytes.Contains(out, []byte(want)) {
 			return string(out)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"mailwhy/cmd/internal/audit"
 	"mailwhy/engine"
@@ -75,6 +76,10 @@ func (r Reader) Page(ctx context.Context, q index.Query, after index.Cursor, lim
 	q, err := q.Veiled(r.veil.Veil)
 	if err != nil {
 		return index.Page{}, err
+	}
+	if told := r.app.Searched; told != nil {
+		begun := time.Now()
+		defer func() { told(time.Since(begun)) }()
 	}
 	page, err := r.app.Index.Page(ctx, q, after, limit)
 	if err == nil && !r.veil.Lifted() {

@@ -70,9 +70,19 @@ func (x *Index) startSealing() {
 func (x *Index) warm(ctx context.Context) {
 	list := x.newestFirst(Query{})
 	for _, s := range list[:min(len(list), x.options.OpenShards/2)] {
-		if ctx.Err() == nil && onlySealed(s.dir) {
-			x.open(s)
+		if ctx.Err() != nil || !onlySealed(s.dir) || !x.open(s) {
+			continue
 		}
+		layers, release, err := s.use()
+		if err != nil {
+			continue // removed meanwhile
+		}
+		for _, h := range layers {
+			if f, ok := h.layer.(*finished); ok {
+				f.segment.Warm()
+			}
+		}
+		release()
 	}
 }
 

@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"logparse/tail":        {},
 	"logparse/spool":       {},
 	"logparse/listen":      {"logparse/spool"},
+	"logparse/siem":        {"logparse/spool", "engine/mimecast"},
 	"index":                {"index/raw", "index/sealed", "engine/mail"},
 	"index/sealed":         {},
 	"index/raw":            {"engine/mail"},

@@ -149,7 +149,9 @@ func (s *shard) release(layers []*held) {
 
 // remove closes a layer that nothing uses and deletes it. What cannot be
 // deleted is left to layersIn.
-func (h *held) remove() { _ = errors.Join(h.close(), os.RemoveAll(h.path)) }
+func (h *held) remove() {
+	_ = errors.Join(h.close(), os.RemoveAll(h.path), os.RemoveAll(h.path+factsSuffix))
+}
 
 // idle reports whether the shard is open and not in use.
 func (s *shard) idle() (used uint64, live, ok bool) {

@@ -29,9 +29,10 @@ blocked_senders:
 func TestRealMilterReplay(t *testing.T) {
 	needPostfix(t)
 	s := startSite(t, replayPolicy, "milter: {listen: 'inet:127.0.0.1:@PORT@', mode: enforce, fail: open}\n",
-		"smtpd_milters = { inet:127.0.0.1:@PORT@, connect_timeout=2s, command_timeout=5s, default_action=tempfail }")
+		"smtpd_milters = { inet:127.0.0.1:@PORT@, connect_timeout=2s, command_timeout=5s, default_action=accept }")
 	r := rand.New(rand.NewPCG(7, 7))
-	refused := 0
+	s.effective(t, 550, dialogue{from: "probe@vendor.test", to: "pat@example.test"}) // the milter is up
+	refused := 1
 	for n := range 40 {
 		d := dialogue{from: fmt.Sprintf("u%d@%s", n, pick(r, "vendor.test", "bulk.test", "esp.test")), to: pick(r, "pat@example.test", "sue@example.test"),
 			from822: pick(r, "ann@partner.test", "Boss <boss@partner.test>", "x@bulk.test", `"Two, Words" <y@other.test>`)}

@@ -164,8 +164,8 @@ func (x *Index) sweep(ctx context.Context, s *shard, drop func(text []byte) bool
 	cited := map[uint64]struct{}{}
 	err = inOrder(ctx, layers, func(id string, row []byte) error {
 		m, err := decode(id, row)
-		for _, e := range m.Evidence {
-			cited[raw.Key(id, e)] = struct{}{}
+		for e := range m.Lines() {
+			cited[raw.Key(id, *e)] = struct{}{}
 		}
 		return err
 	})

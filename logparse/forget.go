@@ -22,6 +22,12 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 			t = next
 		}
 	}
+	for _, h := range slices.Clone(p.stories.order) {
+		if told(h.m, mentions) {
+			p.stories.forget(h)
+			n++
+		}
+	}
 	for _, s := range p.order {
 		kept := slices.DeleteFunc(slices.Clone(s.stats.Unrecognised), func(e mail.Evidence) bool { return mentions([]byte(e.Text)) })
 		n += len(s.stats.Unrecognised) - len(kept)
@@ -34,9 +40,10 @@ func (t *transaction) mentions(is func(text []byte) bool) bool {
 	if is(t.text) {
 		return true
 	}
-	told := func(v any) bool {
-		text, err := json.Marshal(v)
-		return err == nil && is(text)
-	}
-	return t.facts != nil && told(t.facts) || slices.ContainsFunc(t.records, func(r *record) bool { return told(r.Message) })
+	return t.facts != nil && told(t.facts, is) || slices.ContainsFunc(t.records, func(r *record) bool { return told(&r.Message, is) })
+}
+
+func told(m *mail.Message, is func(text []byte) bool) bool {
+	text, err := json.Marshal(m)
+	return err == nil && is(text)
 }

@@ -24,6 +24,7 @@ type record struct {
 	mail.Message
 	listed bool // stands in Parser.changed
 	newest bool // stands in Stream.newest
+	held   bool // stands in stories.failed
 	lone   bool // belongs to no transaction: no line can change it after this one
 }
 

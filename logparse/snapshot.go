@@ -21,6 +21,7 @@ type snapshot struct {
 	Transactions []savedTransaction         `json:"transactions,omitempty"` // oldest first
 	Finished     []savedTransaction         `json:"finished,omitempty"`
 	Changed      []savedRecord              `json:"changed,omitempty"` // of closed transactions, not yet drained
+	Stories      *savedStories              `json:"stories,omitempty"`
 }
 
 type savedStream struct {
@@ -60,6 +61,7 @@ type savedRecord struct {
 // Snapshot returns the open transactions and the state of every stream, so
 // that Restore on a new parser goes on as if nothing had happened.
 func (p *Parser) Snapshot() ([]byte, error) {
+	p.settle()
 	snap := snapshot{Version: snapshotVersion, LetGo: p.open.letGo, Formats: map[string]json.RawMessage{}}
 	for _, f := range p.formats {
 		state, err := f.save()
@@ -79,8 +81,10 @@ func (p *Parser) Snapshot() ([]byte, error) {
 	for _, r := range p.changed {
 		if !open[r] {
 			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
+			open[r] = true
 		}
 	}
+	snap.Stories = p.stories.save(open)
 	data, err := json.Marshal(snap)
 	if err != nil {
 		return nil, fmt.Errorf("encode snapshot: %w", err)
@@ -181,7 +185,24 @@ func (p *Parser) restore(data []byte) error {
 	for _, saved := range snap.Changed {
 		p.list(&record{Message: saved.Message})
 	}
+	p.stories.load(snap.Stories, p.records())
 	return nil
+}
+
+// records are those of the open transactions and the changed ones, by id.
+func (p *Parser) records() map[string]*record {
+	byID := map[string]*record{}
+	for _, list := range []*transactionList{&p.open.open, &p.open.finished} {
+		for t := list.oldest; t != nil; t = t.next {
+			for _, r := range t.records {
+				byID[r.ID] = r
+			}
+		}
+	}
+	for _, r := range p.changed {
+		byID[r.ID] = r
+	}
+	return byID
 }
 
 func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {

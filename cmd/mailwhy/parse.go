@@ -63,7 +63,7 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 	if err != nil {
 		return err
 	}
-	parser := logparse.NewParser(logparse.Options{All: o.all, Formats: described})
+	parser := logparse.NewParser(logparse.Options{All: o.all, Formats: described, Join: len(files) > 1})
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
 			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)

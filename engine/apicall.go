@@ -21,9 +21,10 @@ type APICall struct {
 // Sources: the vendor's endpoint reference for v1, the API 2.0 catalogue.
 func APICalls(c Change) []APICall {
 	var calls []APICall
+	group, member, relay := c.RelayMember()
 	switch {
-	case c.Kind == KindRelay && len(c.Policies) == 1:
-		calls = memberCalls("add", groupRelay, c.Policies[0].To.Value)
+	case relay:
+		calls = memberCalls("add", group, member)
 	case len(c.Policies) > 0:
 		for _, p := range c.Policies {
 			if p.Section == SectionBlockedSenders {
@@ -43,6 +44,17 @@ func APICalls(c Change) []APICall {
 		calls = append(calls, memberCalls("remove", g.Group, g.Member)...)
 	}
 	return calls
+}
+
+// RelayMember is what a relay entry is at the vendor: not a policy but a member
+// of the group that the default policy for relaying names (the vendor's
+// article: add the outside recipient to the Relay group). ok is false for every
+// other change.
+func (c Change) RelayMember() (group, member string, ok bool) {
+	if c.Kind != KindRelay || len(c.Policies) != 1 {
+		return "", "", false
+	}
+	return groupRelay, c.Policies[0].To.Value, true
 }
 
 func dataOf(item any) map[string]any { return map[string]any{"data": []any{item}} }

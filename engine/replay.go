@@ -82,6 +82,9 @@ func (w *walk) run() {
 			return
 		}
 	}
+	if len(w.set.file.site) > 0 && !w.twist.gate && w.siteHeaders() {
+		return
+	}
 	w.result.outcome, w.result.stage, w.result.moment, w.result.policy = mail.Accepted, "", "", ""
 }
 

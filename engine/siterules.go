@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
-
-	"go.yaml.in/yaml/v3"
 
 	"mailwhy/engine/mail"
 )
@@ -20,13 +17,22 @@ type siteRules []siteCheck
 // siteCheck is one restriction.
 type siteCheck struct {
 	list       string // "smtpd_sender_restrictions"
-	looksAt    string // sender, recipient, client, destination; opaque: what no replay can know
+	looksAt    string // one of siteLooks
 	name       string // as main.cf has it
 	subdomains bool   // a domain's entry counts for what is below it
 	exceptions bool   // exceptions are published to this map
+	delimiters string // of recipient_delimiter: an entry for a@d counts for a+x@d as well
 	entries    map[string]siteEntry
+	patterns   []sitePattern // of a pcre: or regexp: table, instead of entries
 	networks   []siteNetwork
 	domains    map[string]bool // of destination: those that mail is taken for
+}
+
+// siteLooks is what a check may look at. destination refuses mail for other
+// domains, auth_destination permits that for its own; header looks at the lines
+// of the header, after the envelope was taken; opaque is what no replay can know.
+func siteLooks() []string {
+	return []string{"sender", "recipient", "client", "destination", "auth_destination", "header", "opaque"}
 }
 
 type siteEntry struct{ action, text, origin string }
@@ -36,77 +42,16 @@ type siteNetwork struct {
 	siteEntry
 }
 
-// What an entry does. An entry with another action counts as dunno: it changes
-// the message, not whether it is taken.
-const (
-	siteReject  = "reject"
-	siteDefer   = "defer"
-	siteHold    = "hold"
-	siteDiscard = "discard"
-	sitePermit  = "permit"
-	siteDunno   = "dunno"
-)
-
-func (l *loader) readSiteRules(n *yaml.Node) {
-	for _, item := range l.sequence(n, "access") {
-		f := l.mapping(item, "an access check", "list", "check", "name", "subdomains", "exceptions", "entries", "domains")
-		if f == nil {
-			continue
-		}
-		c := siteCheck{list: l.text(f["list"], "list"), looksAt: l.text(f["check"], "check"), name: l.text(f["name"], "name"), entries: map[string]siteEntry{}, domains: map[string]bool{},
-			subdomains: l.boolean(f["subdomains"], "subdomains", false), exceptions: l.boolean(f["exceptions"], "exceptions", false)}
-		if !slices.Contains([]string{"sender", "recipient", "client", "destination", "opaque"}, c.looksAt) {
-			l.problem(orNode(f["check"], item), "check %s of an access check is not sender, recipient, client, destination or opaque", quote(c.looksAt))
-			continue
-		}
-		for _, d := range l.sequence(f["domains"], "domains") {
-			c.domains[mail.FoldDomain(l.text(d, "a domain"))] = true
-		}
-		for _, e := range l.sequence(f["entries"], "entries") {
-			l.readSiteEntry(&c, e)
-		}
-		l.file.site = append(l.file.site, c)
-	}
-}
-
-func (l *loader) readSiteEntry(c *siteCheck, item *yaml.Node) {
-	f := l.mapping(item, "an access entry", "key", "action", "text", "origin")
-	if f == nil {
-		return
-	}
-	e := siteEntry{action: l.text(f["action"], "action"), text: l.text(f["text"], "text"), origin: cmp.Or(l.text(f["origin"], "origin"), l.origin(item))}
-	key := strings.ToLower(l.text(f["key"], "key"))
-	if !slices.Contains([]string{siteReject, siteDefer, siteHold, siteDiscard, sitePermit, siteDunno}, e.action) {
-		l.problem(orNode(f["action"], item), "action %s of an access entry is not reject, defer, hold, discard, permit or dunno", quote(e.action))
-		return
-	}
-	if c.looksAt != "client" {
-		if _, ok := c.entries[key]; !ok { // the first one counts
-			c.entries[key] = e
-		}
-		return
-	}
-	prefix, err := netip.ParsePrefix(key)
-	if addr, addrErr := netip.ParseAddr(key); addrErr == nil {
-		prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
-	}
-	if err != nil {
-		l.problem(orNode(f["key"], item), "key %s of an access check of clients is neither an address nor a network", quote(key))
-		return
-	}
-	c.networks = append(c.networks, siteNetwork{prefix.Masked(), e})
-}
-
 // siteRules asks the site's own restrictions. A list ends at the first check
-// that permits; a refusal ends everything; a deferral waits for whether a later
-// check refuses for good, as DEFER_IF_PERMIT does.
+// that permits; a refusal ends everything. What holds, discards or defers if
+// permitted waits for whether a later check refuses.
 func (w *walk) siteRules() bool {
-	var deferred *siteHit
-	ended := "" // the list that a permit ended
 	var seen []siteHit
+	var waiting, softened *siteHit
+	ended := "" // the list that a permit ended
 	for i := range w.set.file.site {
 		c := &w.set.file.site[i]
-		if c.list == ended {
+		if c.list == ended || c.looksAt == "header" {
 			continue
 		}
 		hit, ok := w.ask(c)
@@ -117,17 +62,35 @@ func (w *walk) siteRules() bool {
 		switch hit.entry.action {
 		case sitePermit:
 			ended = c.list
-		case siteDefer:
-			deferred = &hit
-		case siteReject, siteHold, siteDiscard:
+		case siteDiscard: // "claim successful delivery": its list ends as well
+			ended = c.list
+			waiting = graver(waiting, &hit)
+		case siteHold, siteDeferIfPermit:
+			waiting = graver(waiting, &hit)
+		case siteDeferIfReject:
+			softened = &hit
+		case siteReject, siteDefer:
+			if softened != nil {
+				hit = *softened
+			}
 			return w.siteStop(hit, seen)
 		}
 	}
-	if deferred != nil {
-		return w.siteStop(*deferred, seen)
+	if waiting != nil {
+		return w.siteStop(*waiting, seen)
 	}
-	w.trace.site(seen, nil, StepPass, StageConnection)
+	w.trace.site(MomentRcpt, seen, nil, StepPass, StageConnection)
 	return false
+}
+
+// graver is the one of two waiting hits that decides: a deferral refuses the
+// message whatever else was to become of it, and what is discarded is not held.
+func graver(a, b *siteHit) *siteHit {
+	order := []string{siteHold, siteDiscard, siteDeferIfPermit}
+	if a != nil && slices.Index(order, a.entry.action) >= slices.Index(order, b.entry.action) {
+		return a
+	}
+	return b
 }
 
 // siteHit is an entry that matched, and what of the message it matched.
@@ -137,7 +100,18 @@ type siteHit struct {
 	entry siteEntry
 }
 
+// ask looks one check up. An entry that cannot be modelled counts as none, and
+// the verdict is no longer certain.
 func (w *walk) ask(c *siteCheck) (siteHit, bool) {
+	hit, ok := w.lookUp(c)
+	if ok && hit.entry.action == siteUnknown {
+		w.facts.askFor(factReputation)
+		return siteHit{}, false
+	}
+	return hit, ok
+}
+
+func (w *walk) lookUp(c *siteCheck) (siteHit, bool) {
 	f := w.facts
 	switch c.looksAt {
 	case "opaque":
@@ -152,49 +126,76 @@ func (w *walk) ask(c *siteCheck) (siteHit, bool) {
 		}
 		return siteHit{}, false
 	case "destination":
-		for d := f.recipient.Domain(); d != ""; _, d, _ = strings.Cut(d, ".") {
-			if c.domains[d] {
-				return siteHit{}, false
-			}
-			if !c.subdomains {
-				break
-			}
-		}
-		return siteHit{c, f.recipient.Domain(), siteEntry{action: siteReject, text: "Relay access denied", origin: c.name}}, true
+		return siteHit{c, f.recipient.Domain(), siteEntry{action: siteReject, text: "Relay access denied", origin: c.name}}, !c.ours(f.recipient)
+	case "auth_destination":
+		return siteHit{c, f.recipient.Domain(), siteEntry{action: sitePermit, origin: c.name}}, c.ours(f.recipient)
 	case "sender":
 		f.ask(factEnvelopeFrom)
 		if c.exceptions && w.siteException() {
 			return siteHit{c, string(f.envelope), siteEntry{action: siteDunno, origin: "exception"}}, true
 		}
-		return c.find(f.envelope)
+		return c.find(f, f.envelope)
 	}
-	return c.find(f.recipient)
+	return c.find(f, f.recipient)
 }
 
-// find looks an address up as check_sender_access does: the address, its domain
-// and the domains above it, the local part alone.
-func (c *siteCheck) find(p mail.Path) (siteHit, bool) {
-	try := func(key string) (siteHit, bool) {
-		e, ok := c.entries[key]
-		return siteHit{c, key, e}, ok
+// ours reports whether a check of destinations names the recipient's domain.
+func (c *siteCheck) ours(recipient mail.Path) bool {
+	for d := recipient.Domain(); d != ""; _, d, _ = strings.Cut(d, ".") {
+		if c.domains[d] {
+			return true
+		}
+		if !c.subdomains {
+			return false
+		}
+	}
+	return false
+}
+
+// find looks an address up as check_sender_access does: the address, without
+// its extension, its domain and the domains above it, the local part alone. A
+// table of patterns is asked for the whole address once.
+func (c *siteCheck) find(f *facts, p mail.Path) (siteHit, bool) {
+	if c.patterns != nil {
+		if p.Null() {
+			return c.match(f, "<>")
+		}
+		return c.match(f, string(p)) // whether case counts is the pattern's
 	}
 	if p.Null() {
-		return try("<>")
+		e, ok := c.entries["<>"]
+		return siteHit{c, "<>", e}, ok
 	}
-	if hit, ok := try(string(p.Fold())); ok {
-		return hit, true
-	}
+	local := strings.ToLower(p.Local())
+	bare := withoutExtension(local, c.delimiters)
+	keys := []string{string(p.Fold()), bare + "@" + p.Domain()}
 	for d, below := p.Domain(), false; d != ""; below = true {
-		key := d
 		if below && !c.subdomains {
-			key = "." + d
-		}
-		if hit, ok := try(key); ok {
-			return hit, true
+			keys = append(keys, "."+d)
+		} else {
+			keys = append(keys, d)
 		}
 		_, d, _ = strings.Cut(d, ".")
 	}
-	return try(strings.ToLower(p.Local()) + "@")
+	for _, key := range append(keys, local+"@", bare+"@") {
+		if e, ok := c.entries[key]; ok {
+			return siteHit{c, key, e}, true
+		}
+	}
+	return siteHit{}, false
+}
+
+// withoutExtension cuts a local part at the first of the delimiters, as
+// recipient_delimiter has it; never at its beginning, and not the names that
+// mail to the postmaster goes by.
+func withoutExtension(local, delimiters string) string {
+	if local == "mailer-daemon" || local == "postmaster" || local == "double-bounce" {
+		return local
+	}
+	if at := strings.IndexAny(local, delimiters); at > 0 {
+		return local[:at]
+	}
+	return local
 }
 
 // siteException reports whether an exception in force stands in a map that
@@ -232,17 +233,16 @@ func (w *walk) siteStop(hit siteHit, seen []siteHit) bool {
 	case "client":
 		stage = StageConnection
 	}
-	outcome := map[string]mail.Outcome{siteReject: mail.Rejected, siteDefer: mail.Deferred, siteHold: mail.Held, siteDiscard: mail.Discarded}[hit.entry.action]
-	w.trace.site(seen, &hit, StepStop, stage)
-	return w.stop(outcome, stage, MomentRcpt, hit.entry.origin, result{})
+	w.trace.site(MomentRcpt, seen, &hit, StepStop, stage)
+	return w.stop(siteOutcome(hit.entry.action), stage, MomentRcpt, hit.entry.origin, result{})
 }
 
 // site writes down the entries that matched, the deciding one as the winner.
-func (t *tracer) site(seen []siteHit, decided *siteHit, outcome StepOutcome, stage Stage) {
+func (t *tracer) site(moment Moment, seen []siteHit, decided *siteHit, outcome StepOutcome, stage Stage) {
 	if t == nil {
 		return
 	}
-	s := Step{Stage: stage, Moment: MomentRcpt, Outcome: outcome, Policies: []Considered{}, Because: "the mail server's own restrictions, in their order"}
+	s := Step{Stage: stage, Moment: moment, Outcome: outcome, Policies: []Considered{}, Because: "the mail server's own restrictions, in their order"}
 	yes := true
 	for _, hit := range seen {
 		s.Policies = append(s.Policies, Considered{ID: hit.entry.origin, Description: hit.entry.text, Origin: hit.entry.origin, Option: hit.entry.action, Matched: &yes,

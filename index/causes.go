@@ -1,7 +1,6 @@
 package index
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"iter"
@@ -52,7 +51,13 @@ func (g *group) add(o *group) {
 // causes are groups by what causeOf gives.
 type causes struct {
 	groups   map[string]*group
-	from, to int64 // the query's time, Unix milliseconds
+	fresh    []keyed // of sealed layers, not among groups yet; good while the layers are in use
+	from, to int64   // the query's time, Unix milliseconds
+}
+
+type keyed struct {
+	key []byte
+	group
 }
 
 // bar is the span of the trend that a time lies in.
@@ -89,6 +94,9 @@ func (c *causes) addAll(other *causes) {
 	for key, g := range other.groups {
 		c.add([]byte(key), g)
 	}
+	for i := range other.fresh {
+		c.add(other.fresh[i].key, &other.fresh[i].group)
+	}
 }
 
 // groupCauses adds the groups of matches.
@@ -98,7 +106,7 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 		ends[bar] = f.segment.Between(0, c.end(bar)).To
 	}
 	groups := 0
-	return f.segment.Values(fieldCause, func(key []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(fieldCause, "", func(key []byte, documents iter.Seq[int]) error {
 		first, last, bar := -1, 0, 0
 		var g group
 		for ordinal := range documents {
@@ -116,7 +124,7 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 		}
 		if first >= 0 {
 			g.first, g.last = f.segment.Time(first), f.segment.Time(last)
-			c.add(key, &g)
+			c.fresh = append(c.fresh, keyed{key, g})
 		}
 		if groups++; groups%4096 == 0 {
 			return ctx.Err()
@@ -140,20 +148,4 @@ func (c *causes) list() []Cause {
 		return cmp.Or(b.Count-a.Count, b.Last.Compare(a.Last), strings.Compare(a.Rule, b.Rule), strings.Compare(a.Domain, b.Domain), strings.Compare(a.Reason, b.Reason))
 	})
 	return list
-}
-
-// part sums the groups by one of the three parts of their keys.
-func (c *causes) part(n int) map[string]int {
-	sums := map[string]int{}
-	for key, g := range c.groups {
-		rest := []byte(key)
-		for range n {
-			_, rest, _ = bytes.Cut(rest, []byte(causeSeparator))
-		}
-		value, _, _ := bytes.Cut(rest, []byte(causeSeparator))
-		if len(value) > 0 {
-			sums[string(value)] += g.count()
-		}
-	}
-	return sums
 }

@@ -38,7 +38,7 @@ func (x *Index) Count(ctx context.Context, q Query) (Total, error) {
 			return Total{}, err
 		}
 	}
-	return t, nil
+	return t, x.whole(nil)
 }
 
 func (x *Index) count(ctx context.Context, q Query) (int, error) {

@@ -102,12 +102,12 @@ func (f *finished) hide(ids []string) error {
 	return nil
 }
 
-func (f *finished) documents(ctx context.Context, yield func(id string, row []byte) error) error {
+func (f *finished) documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error {
 	hidden := f.hiddenNow()
 	var err error
 	ordinal := uint(0)
 	for id, row := range f.segment.Rows(&err) {
-		if hidden == nil || !hidden.Test(ordinal) {
+		if all || hidden == nil || !hidden.Test(ordinal) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}

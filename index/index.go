@@ -33,6 +33,9 @@ import (
 // ErrNotFound is returned by Get for an id no shard holds.
 var ErrNotFound = errors.New("message not found")
 
+// ErrClosed is the error of what is asked of an index after Close.
+var ErrClosed = errors.New("the index is closed")
+
 // Options tune an index; the zero value is the default.
 type Options struct {
 	ShardDocs      int              // most documents in a shard, default 100,000
@@ -58,6 +61,7 @@ type Index struct {
 	changed  chan struct{}
 	uses     atomic.Uint64
 	writing  sync.Mutex
+	shut     atomic.Bool // Close was called: shards may be closed under an answer
 
 	sealer    sealer
 	searching chan struct{} // a place for each page that is looked for at once
@@ -103,6 +107,7 @@ func Open(dir string, o Options) (*Index, error) {
 // Close ends sealing, waits for what is going on, and persists and closes
 // every shard.
 func (x *Index) Close() error {
+	x.shut.Store(true)
 	x.stopSealing()
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -113,6 +118,15 @@ func (x *Index) Close() error {
 	}
 	closing.Wait()
 	return errors.Join(errs...)
+}
+
+// whole is an answer's error, asked for when it is made: shards that cannot be
+// opened are passed over, and after Close none can be.
+func (x *Index) whole(err error) error {
+	if err == nil && x.shut.Load() {
+		return ErrClosed
+	}
+	return err
 }
 
 // admit waits for a place; the caller gives it back with leave. Many sessions
@@ -191,7 +205,7 @@ func (x *Index) open(s *shard) bool {
 			x.closeLeastUsed(s)
 			return true
 		}
-		if errors.Is(err, ErrNotFound) || errors.Is(err, errClosed) || !x.setAside(s, err) {
+		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) || !x.setAside(s, err) {
 			return false
 		}
 	}

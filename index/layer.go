@@ -30,9 +30,9 @@ type layer interface {
 	hide(ids []string) error
 	// tally adds the matches to a sum.
 	tally(ctx context.Context, q Query, sum *tally) error
-	// documents yields what is not hidden in the order of ids; the row is only
-	// good until the next. What yield returns ends it.
-	documents(ctx context.Context, yield func(id string, row []byte) error) error
+	// documents yields what is not hidden, or all, in the order of ids; the row
+	// is only good until the next. What yield returns ends it.
+	documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error
 	close() error
 }
 

@@ -182,7 +182,7 @@ func sortedIDs(reader bleveindex.IndexReader) ([]string, error) {
 	return ids, err
 }
 
-func (l *live) documents(ctx context.Context, yield func(id string, row []byte) error) error {
+func (l *live) documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error {
 	reader, err := l.read()
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func (l *live) documents(ctx context.Context, yield func(id string, row []byte) 
 	}
 	hidden := l.hiddenNow()
 	for _, id := range ids {
-		if _, over := hidden[id]; over {
+		if _, over := hidden[id]; over && !all {
 			continue
 		}
 		if err := ctx.Err(); err != nil {

@@ -62,5 +62,27 @@ func Lock(dir, socket string) (*LockFile, error) {
 	return &LockFile{f}, nil
 }
 
+// Holder says which process has a data folder; os.ErrNotExist when none has.
+func Holder(dir string) (*HeldError, error) {
+	path := filepath.Join(dir, "LOCK")
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the owner of %s: %w", dir, err)
+	}
+	defer f.Close()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err == nil {
+		return nil, fmt.Errorf("find the owner of %s: %w", dir, os.ErrNotExist)
+	} else if !errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, fmt.Errorf("find the owner of %s: %w", dir, err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("find the owner of %s: %w", dir, err)
+	}
+	held := &HeldError{Dir: dir}
+	_ = json.Unmarshal(data, held) // a torn note still says that somebody has it
+	return held, nil
+}
+
 // Close gives the folder back.
 func (l *LockFile) Close() error { return l.f.Close() }

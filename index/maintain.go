@@ -52,7 +52,7 @@ func (x *Index) each(ctx context.Context, do func(*shard) error) error {
 			return err
 		}
 	}
-	return nil
+	return x.whole(nil)
 }
 
 // space is how much of the disk a shard takes.
@@ -152,34 +152,42 @@ func (x *Index) Rebuild(ctx context.Context) error {
 }
 
 // sweep rewrites the lines of a shard: those that a message cites, but for
-// those that drop names.
+// those that drop names. Messages arrive meanwhile.
 func (x *Index) sweep(ctx context.Context, s *shard, drop func(text []byte) bool) error {
-	x.writing.Lock()
-	defer x.writing.Unlock()
+	x.sealer.one.Lock()
+	defer x.sealer.one.Unlock()
+	x.writing.Lock() // what has lines now has its message in a layer, too
 	layers, release, err := s.use()
 	if err != nil {
+		x.writing.Unlock()
 		return err
 	}
 	defer release()
-	cited := map[uint64]struct{}{}
-	err = inOrder(ctx, layers, func(id string, row []byte) error {
-		m, err := decode(id, row)
-		for e := range m.Lines() {
-			cited[raw.Key(id, *e)] = struct{}{}
-		}
-		return err
-	})
+	lines, err := s.lines()
+	mark := int64(0)
+	if err == nil {
+		mark = lines.Size()
+	}
+	x.writing.Unlock()
 	if err != nil {
-		return fmt.Errorf("read shard %s: %w", s.name, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.closeLines(); err != nil {
 		return err
 	}
-	return raw.Rewrite(filepath.Join(s.dir, rawName), func(key uint64, text []byte) bool {
+	cited := map[uint64]struct{}{}
+	for _, h := range layers {
+		err := h.documents(ctx, true, func(id string, row []byte) error { // one that is replaced meanwhile is hidden then
+			m, err := decode(id, row)
+			for e := range m.Lines() {
+				cited[raw.Key(id, *e)] = struct{}{}
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("read shard %s: %w", s.name, err)
+		}
+	}
+	return lines.Rewrite(mark, func(key uint64, text []byte, late bool) bool {
 		_, live := cited[key]
-		return live && (drop == nil || !drop(text))
+		return (live || late) && (drop == nil || !drop(text))
 	})
 }
 

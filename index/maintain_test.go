@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,77 @@ func TestMaintenanceChangesNoAnswer(t *testing.T) {
 	}
 	if messages != len(all) {
 		t.Errorf("stats of %d messages, want %d", messages, len(all))
+	}
+}
+
+// TestSealingPacksLines: lines that came a few at a time take less than a
+// quarter of the log once their shard is sealed by itself.
+func TestSealingPacksLines(t *testing.T) {
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	messages := benchMessages(0, 2000)
+	text := int64(0)
+	for part := range slices.Chunk(messages, 4) {
+		for i := range part {
+			text += int64(len(part[i].Evidence[0].Text))
+		}
+		if err := x.Put(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := func() int64 { _, n, _ := x.shards[0].space(); return n }
+	if before := lines(); before*4 < text {
+		t.Errorf("%d bytes of lines take %d before they are packed: the test shows nothing", text, before)
+	}
+	x.sealOrSay(t.Context(), x.shards[0])
+	if after := lines(); after*4 > text {
+		t.Errorf("%d bytes of lines take %d, more than a quarter", text, after)
+	}
+	rows, err := x.Page(t.Context(), Query{}, "", 3000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Evidence(t.Context(), rows.Rows); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range rows.Rows {
+		if want := messages[len(messages)-1-i].Evidence; !slices.Equal(m.Evidence, want) {
+			t.Fatalf("%s: evidence %v, want %v", m.ID, m.Evidence, want)
+		}
+	}
+	if problems := x.Problems(); problems != nil {
+		t.Errorf("problems: %q", problems)
+	}
+}
+
+// TestClosedIndexSaysSo: nothing is found after Close, and that is no answer.
+func TestClosedIndexSaysSo(t *testing.T) {
+	x, all := filled(t, filepath.Join(t.TempDir(), "index"))
+	var some mail.Message
+	for _, some = range all {
+		break
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	asked := map[string]error{"put": x.Put(ctx, []mail.Message{some}), "compact": x.Compact(ctx)}
+	_, asked["page"] = x.Page(ctx, Query{}, "", 10)
+	_, asked["get"] = x.Get(ctx, some.ID)
+	_, asked["count"] = x.Count(ctx, Query{})
+	_, asked["causes"] = x.Causes(ctx, Query{})
+	_, asked["stats"] = x.Stats(ctx)
+	_, _, asked["verify"] = x.Verify(ctx)
+	for what, err := range asked {
+		if !errors.Is(err, ErrClosed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if problems := x.Problems(); problems != nil {
+		t.Errorf("problems: %q", problems)
 	}
 }
 

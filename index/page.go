@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ func (x *Index) Get(ctx context.Context, id string) (mail.Message, error) {
 			return m, err
 		}
 	}
-	return mail.Message{}, ErrNotFound
+	return mail.Message{}, cmp.Or(x.whole(nil), ErrNotFound)
 }
 
 // Cursor is the id of the row after which a page starts; "" = at the newest.
@@ -75,7 +76,7 @@ func (x *Index) Page(ctx context.Context, q Query, after Cursor, limit int) (Pag
 			p.Next = Cursor(rows[limit-1].ID)
 		}
 	}
-	return p, nil
+	return p, x.whole(nil)
 }
 
 // pageSize is how many rows an iteration reads at a time.

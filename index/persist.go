@@ -135,10 +135,37 @@ func makeLive(dir string) error {
 	if err := b.Close(); err != nil {
 		return err
 	}
+	if err := syncTree(making); err != nil { // bleve leaves its first files to the system
+		return err
+	}
 	if err := os.Rename(making, dir); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(dir))
+}
+
+// writeSynced writes a file that is on disk when it returns: one that is renamed
+// before may be empty after a power cut.
+func writeSynced(path string, data []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncTree brings a folder and all in it to disk.
+func syncTree(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return syncFolder(path) // a file is synced alike
+	})
 }
 
 // syncFolder makes what was made or renamed in a folder last.

@@ -17,6 +17,9 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	}
 	x.writing.Lock()
 	defer x.writing.Unlock()
+	if x.shut.Load() {
+		return ErrClosed
+	}
 	oldest := x.oldestDay()
 	byDay := map[string][]mail.Message{}
 	for _, m := range messages {

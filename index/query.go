@@ -50,7 +50,7 @@ func (e *QueryError) Error() string { return fmt.Sprintf("position %d: %s", e.Po
 const DefaultSince = 7 * 24 * time.Hour
 
 // exactFields are compared whole; the others by any fragment.
-var exactFields = map[string]string{"is": fieldOutcome, "code": fieldCode, "qid": fieldID, "mid": fieldID, "ip": fieldIP, "gw": fieldGateway}
+var exactFields = map[string]string{"is": fieldOutcome, "code": fieldCode, "qid": fieldID, "mid": fieldID, "ip": fieldIP, "gw": fieldGateway, "cause": fieldCause}
 
 var fragmentFieldOf = map[string]string{"from": fieldSender, "to": fieldRecipient, "host": fieldHost, "reason": fieldReason, "rule": fieldRule, "subject": fieldSubject}
 
@@ -94,6 +94,12 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			value = strings.ToLower(value)
 			if !slices.Contains(outcomes, value) {
 				return Query{}, &QueryError{Pos: w.pos, Sentence: fmt.Sprintf("is:%s is not known: use %s", value, strings.Join(outcomes, " "))}
+			}
+			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
+		case "cause":
+			value, err := causeKey(value)
+			if err != nil {
+				return Query{}, &QueryError{Pos: w.pos, Sentence: "cause: takes a group as `mailwhy causes --json` writes it"}
 			}
 			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		default:

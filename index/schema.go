@@ -39,7 +39,7 @@ func checkFolder(dir string) error {
 		return fmt.Errorf("the index %s belongs to %s: work as that user, or name another folder with --data", dir, userName(st.Uid))
 	}
 	data, err := os.ReadFile(filepath.Join(dir, schemaName))
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(data) == 0 { // a power cut left no more of it
 		return checkUnnamed(dir)
 	}
 	if err != nil {
@@ -81,14 +81,14 @@ func userName(uid uint32) string {
 // writeSchema names the folder's form.
 func writeSchema(dir string) error {
 	path := filepath.Join(dir, schemaName)
-	if _, err := os.Stat(path); err == nil {
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return nil
 	}
 	data, err := json.Marshal(schema{Version: schemaVersion})
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", append(data, '\n'), 0o600); err != nil {
+	if err := writeSynced(path+".new", append(data, '\n')); err != nil {
 		return fmt.Errorf("write schema: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

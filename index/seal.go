@@ -109,9 +109,16 @@ func (x *Index) ripe(s *shard) bool {
 	return err == nil && n >= x.options.ShardDocs && now.Sub(put) >= time.Second
 }
 
+// sealOrSay seals a shard and packs its lines: those of a few messages at a
+// time take twice the space of full blocks.
 func (x *Index) sealOrSay(ctx context.Context, s *shard) {
-	if err := x.seal(ctx, s, nil); err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
-		x.problem("the messages of %s could not be sealed and stay as they are: %v", s.day(), err)
+	what := "sealed"
+	err := x.seal(ctx, s, nil)
+	if err == nil {
+		what, err = "packed", x.sweep(ctx, s, nil)
+	}
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrNotFound) {
+		x.problem("the messages of %s could not be %s and stay as they are: %v", s.day(), what, err)
 	}
 }
 
@@ -231,7 +238,7 @@ func (x *Index) replace(s *shard, made []*held, by *held) error {
 // layers have is hidden in all but the newest.
 func inOrder(ctx context.Context, layers []*held, yield func(id string, row []byte) error) error {
 	if len(layers) == 1 {
-		return layers[0].documents(ctx, yield)
+		return layers[0].documents(ctx, false, yield)
 	}
 	streams := make([]*stream, 0, len(layers))
 	for _, h := range layers {
@@ -279,7 +286,7 @@ func newStream(ctx context.Context, h *held) *stream {
 	st := &stream{}
 	st.next, st.stop = iter.Pull2(func(yield func(string, []byte) bool) {
 		stopped := errors.New("stopped")
-		err := h.documents(ctx, func(id string, row []byte) error {
+		err := h.documents(ctx, false, func(id string, row []byte) error {
 			if !yield(id, row) {
 				return stopped
 			}

@@ -35,9 +35,6 @@ type shard struct {
 	sample []byte     // for the dictionary of a new raw store
 }
 
-// errClosed is the error of what is asked of a closed index.
-var errClosed = errors.New("the index is closed")
-
 func newShard(dir, name string) *shard {
 	s := &shard{name: name, dir: filepath.Join(dir, name)}
 	s.free.L = &s.mu
@@ -85,7 +82,7 @@ func (s *shard) openLocked() error {
 		return ErrNotFound
 	}
 	if s.shut {
-		return errClosed
+		return ErrClosed
 	}
 	if s.layers != nil {
 		return nil

@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,30 +19,6 @@ type Wanted struct {
 	Causes bool // the groups of Causes
 
 	from, to int64 // the query's time, Unix milliseconds
-}
-
-// Facet names what Summarise counts the values of.
-type Facet string
-
-// The facets. Senders are every address, and display name, of envelope and
-// header; reasons are templates. A domain is that of the envelope from, else of
-// the header from.
-const (
-	FacetSender    Facet = "sender"
-	FacetRecipient Facet = "recipient"
-	FacetHost      Facet = "host"
-	FacetDomain    Facet = "domain"
-	FacetRule      Facet = "rule"
-	FacetReason    Facet = "reason"
-)
-
-// countedFields are the facets that are fields; the others are parts of causes.
-var countedFields = []string{fieldSender, fieldRecipient, fieldHost}
-
-// Value is a value of a facet with the number of matches that have it.
-type Value struct {
-	Text  string
-	Count int
 }
 
 // Summary is what is known of a query's matches.
@@ -85,17 +58,17 @@ func (x *Index) Summarise(ctx context.Context, q Query, w Wanted) iter.Seq2[Summ
 			}
 			sum.add(part.sum)
 			if time.Since(shown) >= summaryEvery {
-				if !yield(sum.summary(w, false), nil) {
+				if !yield(sum.summary(ctx, w, false)) {
 					return
 				}
 				shown = time.Now()
 			}
 		}
-		if err := ctx.Err(); err != nil {
+		if err := x.whole(ctx.Err()); err != nil {
 			yield(Summary{}, err)
 			return
 		}
-		yield(sum.summary(w, true), nil)
+		yield(sum.summary(ctx, w, true))
 	}
 }
 
@@ -191,7 +164,7 @@ func (x *Index) part(ctx context.Context, s *shard, q Query, w Wanted) part {
 }
 
 // summary gives the state of a sum; exact: nothing is to be added to it.
-func (t *tally) summary(w Wanted, exact bool) Summary {
+func (t *tally) summary(ctx context.Context, w Wanted, exact bool) (Summary, error) {
 	s := Summary{Count: t.count, Exact: exact}
 	if t.buckets != nil {
 		s.Bars = t.buckets.copied()
@@ -200,50 +173,14 @@ func (t *tally) summary(w Wanted, exact bool) Summary {
 		s.Causes = t.causes.list()
 	}
 	if w.Top <= 0 {
-		return s
+		return s, nil
 	}
 	s.Facets = map[Facet][]Value{}
-	for field, c := range t.facets {
-		s.Facets[Facet(field)] = c.top(w.Top, exact)
-	}
-	for i, facet := range []Facet{FacetRule, FacetDomain, FacetReason} { // as causeOf joins them
-		s.Facets[facet] = mostFirst(t.causes.part(i), w.Top)
-	}
-	return s
-}
-
-// top gives the values most matches have. Sealed layers gave their most
-// frequent values only, so those that may be among the first are counted again
-// there: all that with what no layer gave of them could reach the last place.
-func (c *counted) top(n int, exact bool) []Value {
-	list := mostFirst(c.values, len(c.values))
-	if !exact || len(c.recount) == 0 {
-		return list[:min(n, len(list))]
-	}
-	for i := range list {
-		if i >= n && list[i].Count+c.most < list[n-1].Count {
-			list = list[:i]
-			break
-		}
-		for _, recount := range c.recount {
-			list[i].Count += recount(list[i].Text)
-		}
-		if i == 4*n+100 { // far more than matter unless all are alike
-			list = list[:i]
-			break
+	for facet, c := range t.facets {
+		var err error
+		if s.Facets[facet], err = c.top(ctx, w.Top, exact); err != nil {
+			return Summary{}, err
 		}
 	}
-	slices.SortFunc(list, byCount)
-	return list[:min(n, len(list))]
+	return s, nil
 }
-
-func mostFirst(counts map[string]int, n int) []Value {
-	list := make([]Value, 0, len(counts))
-	for _, text := range slices.Collect(maps.Keys(counts)) {
-		list = append(list, Value{text, counts[text]})
-	}
-	slices.SortFunc(list, byCount)
-	return list[:min(n, len(list))]
-}
-
-func byCount(a, b Value) int { return cmp.Or(b.Count-a.Count, strings.Compare(a.Text, b.Text)) }

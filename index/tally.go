@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/bits-and-blooms/bitset"
@@ -18,20 +19,9 @@ import (
 // caller of Summarise wants to know of them.
 type tally struct {
 	count   int
-	buckets *buckets            // nil = not wanted
-	facets  map[string]*counted // by field; nil = not wanted
-	causes  *causes             // nil = not wanted
-}
-
-// counted are the values of a field with how many matches have them.
-type counted struct {
-	values map[string]int
-	// most is how many matches any value that is not in values may have: a
-	// sealed layer gives only its most frequent ones.
-	most int
-	// recount gives the exact numbers of some values in the layers from which
-	// not all were given.
-	recount []func(value string) int
+	buckets *buckets           // nil = not wanted
+	facets  map[Facet]*counted // nil = not wanted
+	causes  *causes            // nil = not wanted
 }
 
 func newTally(q Query, w Wanted) *tally {
@@ -40,12 +30,12 @@ func newTally(q Query, w Wanted) *tally {
 		t.buckets = newBuckets(q, w.Bars)
 	}
 	if w.Top > 0 {
-		t.facets = map[string]*counted{}
-		for _, field := range countedFields {
-			t.facets[field] = &counted{values: map[string]int{}}
+		t.facets = map[Facet]*counted{}
+		for _, facet := range slices.Concat(causeFacets, []Facet{FacetSender, FacetRecipient, FacetHost}) {
+			t.facets[facet] = &counted{}
 		}
 	}
-	if w.Causes || w.Top > 0 {
+	if w.Causes {
 		t.causes = &causes{groups: map[string]*group{}, from: w.from, to: w.to}
 	}
 	return t
@@ -57,13 +47,8 @@ func (t *tally) add(o *tally) {
 	if t.buckets != nil {
 		t.buckets.addAll(o.buckets)
 	}
-	for field, c := range t.facets {
-		from := o.facets[field]
-		for value, n := range from.values {
-			c.values[value] += n
-		}
-		c.most += from.most
-		c.recount = append(c.recount, from.recount...)
+	for facet, c := range t.facets {
+		c.addAll(o.facets[facet])
 	}
 	if t.causes != nil {
 		t.causes.addAll(o.causes)
@@ -82,8 +67,13 @@ func (f *finished) tally(ctx context.Context, q Query, sum *tally) error {
 			return err
 		}
 	}
-	for field, c := range sum.facets {
-		if err := f.countValues(ctx, field, set, c); err != nil {
+	if sum.facets != nil {
+		for _, field := range countedFields {
+			if err := f.countValues(ctx, field, set, sum.facets[Facet(field)]); err != nil {
+				return err
+			}
+		}
+		if err := f.countCauseParts(ctx, set, sum); err != nil {
 			return err
 		}
 	}
@@ -100,7 +90,7 @@ func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *bucke
 	for i := range ends {
 		ends[i] = f.segment.Between(0, firstMilli(b.bars[i].Start.Add(b.span))).To
 	}
-	return f.segment.Values(fieldOutcome, func(value []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(fieldOutcome, "", func(value []byte, documents iter.Seq[int]) error {
 		outcome, bar, n := mail.Outcome(value), 0, 0
 		flush := func() {
 			if n > 0 {
@@ -125,66 +115,6 @@ func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *bucke
 		flush()
 		return ctx.Err()
 	})
-}
-
-// mostCounted is about how many values of a field a sealed layer gives.
-const mostCounted = 1024
-
-// countValues counts the values of a field among the matches.
-func (f *finished) countValues(ctx context.Context, field string, set *bitset.BitSet, c *counted) error {
-	var counts []int
-	var byCount [256]int // how many values have a count; the last: that or more
-	err := f.segment.Values(field, func(_ []byte, documents iter.Seq[int]) error {
-		n := 0
-		for ordinal := range documents {
-			if set.Test(uint(ordinal)) {
-				n++
-			}
-		}
-		counts = append(counts, n)
-		if n > 0 {
-			byCount[min(n, len(byCount)-1)]++
-		}
-		if len(counts)%4096 == 0 {
-			return ctx.Err()
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	least, given := len(byCount)-1, byCount[len(byCount)-1]
-	for least > 1 && given+byCount[least-1] <= mostCounted {
-		least--
-		given += byCount[least]
-	}
-	at, left := 0, false
-	err = f.segment.Values(field, func(value []byte, _ iter.Seq[int]) error {
-		if n := counts[at]; n >= least {
-			c.values[string(value)] += n
-		} else if n > 0 {
-			left = true
-		}
-		at++
-		return nil
-	})
-	if err != nil || !left {
-		return err
-	}
-	c.most += least - 1
-	c.recount = append(c.recount, func(value string) int {
-		n := 0
-		for ordinal := range f.segment.Having(field, value) {
-			if set.Test(uint(ordinal)) {
-				n++
-			}
-		}
-		if n >= least { // given already
-			return 0
-		}
-		return n
-	})
-	return nil
 }
 
 // tally counts what a search finds; the documents themselves are looked at
@@ -235,11 +165,11 @@ func (t *tally) fields() []string {
 	if t.buckets != nil {
 		list = append(list, fieldOutcome)
 	}
-	if t.causes != nil {
+	if t.causes != nil || t.facets != nil {
 		list = append(list, fieldCause)
 	}
-	for field := range t.facets {
-		list = append(list, field)
+	if t.facets != nil {
+		list = append(list, countedFields...)
 	}
 	return list
 }
@@ -250,9 +180,14 @@ func (t *tally) see(at time.Time, field string, term []byte) {
 	case fieldOutcome:
 		t.buckets.add(at, mail.Outcome(term))
 	case fieldCause:
-		t.causes.see(term, at.UnixMilli())
+		if t.causes != nil {
+			t.causes.see(term, at.UnixMilli())
+		}
+		if t.facets != nil {
+			t.seeCause(term, 1)
+		}
 	default:
-		t.facets[field].values[string(term)]++
+		t.facets[Facet(field)].add(term, 1)
 	}
 }
 

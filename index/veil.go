@@ -48,7 +48,7 @@ func (t Term) veiled(v Veil) (Term, error) {
 		if v.Subject || v.LocalParts {
 			return refuse("your role does not search subjects")
 		}
-	case "reason", "rule":
+	case "reason", "rule", "cause":
 		if v.LocalParts && address >= 0 {
 			return refuse("your role searches addresses by from: and to:")
 		}

@@ -247,7 +247,7 @@ func (f *cisco) inherit(t, from *transaction) {
 	t.facts = &facts
 	for i := range from.lines {
 		k := &from.lines[i]
-		t.keepAnother(k.kind, f.p.order[k.stream], k.offset, from.bytes(k))
+		t.keepOf(from, k, k.kind)
 	}
 }
 

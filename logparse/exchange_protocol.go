@@ -1,6 +1,8 @@
 package logparse
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -141,7 +143,7 @@ func (f *exchange) allowed(l *lineAt, t *transaction, verb, argument string, at 
 		m.Client.Helo = argument
 	case "MAIL":
 		if t.facts.EnvelopeFrom.Known() {
-			t = f.again(l, t)
+			t, at = f.again(l, t)
 		}
 		m.EnvelopeFrom = smtpPath(argument)
 	case "RCPT":
@@ -158,35 +160,33 @@ func (f *exchange) allowed(l *lineAt, t *transaction, verb, argument string, at 
 }
 
 // again starts the session's next message: the client stays, sender and
-// recipients go.
-func (f *exchange) again(l *lineAt, old *transaction) *transaction {
+// recipients go. at is the MAIL that was just answered, nil when answers can
+// not be told apart any more.
+func (f *exchange) again(l *lineAt, old *transaction) (t *transaction, at *keptLine) {
 	facts := *old.facts
 	facts.EnvelopeFrom = ""
-	key := string(old.key)
-	type row struct {
-		k    keptLine
-		text []byte
-	}
-	var pending []row
+	before := transaction{lines: slices.Clone(old.lines), text: bytes.Clone(old.text)} // begin uses old's memory again
+	t = f.p.open.begin(bytes.Clone(old.key), l.ms)
+	t.facts = &facts
 	n := 0
-	for i := range old.lines {
-		k := old.lines[i]
+	for i := range before.lines {
+		k := &before.lines[i]
 		if k.kind == keptCommand {
 			if n++; n < facts.Attempts {
 				continue
 			}
-		} else if k.kind != keptFact || strings.Contains(strings.ToUpper(text(old.bytes(&k))), "MAIL FROM:") {
+		} else if k.kind != keptFact || strings.Contains(strings.ToUpper(text(before.bytes(k))), "MAIL FROM:") {
 			continue
 		}
-		pending = append(pending, row{k, append([]byte(nil), old.bytes(&k)...)})
+		t.keepOf(&before, k, k.kind)
 	}
-	facts.Attempts = min(facts.Attempts, 1) // the MAIL that was just answered comes first
-	t := f.p.open.begin([]byte(key), l.ms)
-	t.facts = &facts
-	for _, r := range pending {
-		t.keepAnother(r.k.kind, f.p.order[r.k.stream], r.k.offset, r.text)
+	facts.Attempts = min(facts.Attempts, 1) // the MAIL comes first
+	for i := range t.lines {
+		if t.lines[i].kind == keptCommand && facts.Attempts == 1 {
+			return t, &t.lines[i]
+		}
 	}
-	return t
+	return t, nil
 }
 
 // refuseAll makes a message of each recipient that had been accepted.

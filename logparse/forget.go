@@ -1,6 +1,7 @@
 package logparse
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -32,6 +33,9 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 		kept := slices.DeleteFunc(slices.Clone(s.stats.Unrecognised), func(e mail.Evidence) bool { return mentions([]byte(e.Text)) })
 		n += len(s.stats.Unrecognised) - len(kept)
 		s.stats.Unrecognised = kept
+		if r := s.newest.r; r != nil && told(r.Message, mentions) {
+			s.newest = newest{} // one of no transaction, for others are closed above
+		}
 	}
 	return n
 }
@@ -40,10 +44,13 @@ func (t *transaction) mentions(is func(text []byte) bool) bool {
 	if is(t.text) {
 		return true
 	}
-	return t.facts != nil && told(t.facts, is) || slices.ContainsFunc(t.records, func(r *record) bool { return told(&r.Message, is) })
+	return t.facts != nil && told(t.facts, is) || slices.ContainsFunc(t.records, func(r *record) bool { return told(r.Message, is) })
 }
 
-func told(m *mail.Message, is func(text []byte) bool) bool {
-	text, err := json.Marshal(m)
-	return err == nil && is(text)
+// told reports whether a fact, as it is kept, satisfies mentions.
+func told(fact any, mentions func(text []byte) bool) bool {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false) // "<" is a border of an address, "\u003c" would not be
+	return encoder.Encode(fact) == nil && mentions(text.Bytes())
 }

@@ -53,7 +53,7 @@ func (f *haraka) transaction(l *harakaLine) *transaction {
 	for i := range c.lines {
 		k := &c.lines[i]
 		if k.kind == keptFact {
-			t.keepAnother(keptFact, f.p.order[k.stream], k.offset, c.bytes(k))
+			t.keepOf(c, k, keptFact)
 		}
 	}
 	return t
@@ -362,7 +362,7 @@ func (f *haraka) delivered(l *harakaLine, m *mail.Message, domain string) {
 	if t == nil {
 		return
 	}
-	recipients, _ := f.accepted(t)
+	recipients, lines := f.accepted(t)
 	for _, r := range t.records {
 		recipients = append(recipients, r.Recipient)
 	}
@@ -375,7 +375,9 @@ func (f *haraka) delivered(l *harakaLine, m *mail.Message, domain string) {
 		}
 		one := *m
 		one.Recipient = recipient
-		f.p.conclude(t, &l.lineAt, &one, i)
+		if r := f.p.conclude(t, &l.lineAt, &one, i); r != nil && i < len(lines) {
+			r.cite(lines[i])
+		}
 	}
 }
 

@@ -67,8 +67,10 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 	failing := now.Outcome.Failing()
 	r := t.recipient(now.Recipient)
 	if r == nil && now.Recipient != "" {
-		if r = t.recipient(""); r != nil { // what was not known by name is this one
+		if r = t.recipient(""); r != nil && (failing || r.Outcome == mail.Deferred || r.Outcome == mail.Held) { // what was not known by name is this one
 			r.Recipient = now.Recipient
+		} else { // what failed for good is another's, if this one was delivered
+			r = nil
 		}
 	}
 	if r == nil {
@@ -80,6 +82,9 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 		r.Format, r.Gateway, r.Direction = now.Format, now.Gateway, mail.DirectionUnknown
 		if t.facts != nil {
 			learnAll(&r.Message, t.facts)
+			for _, h := range t.facts.Hops {
+				r.notifies(h.QueueID)
+			}
 		}
 		p.kept(t, func(kind byte, e mail.Evidence) {
 			if kind == keptFact {

@@ -183,7 +183,9 @@ func (p *Parser) restore(data []byte) error {
 		p.streams[saved.ID].loadNewest(saved.Newest)
 	}
 	for _, saved := range snap.Changed {
-		p.list(&record{Message: saved.Message})
+		r := &record{Message: saved.Message}
+		r.restoreTold()
+		p.list(r)
 	}
 	p.stories.load(snap.Stories, p.records())
 	return nil
@@ -221,6 +223,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 	}
 	for _, r := range saved.Records {
 		rec := &record{Message: r.Message}
+		rec.restoreTold()
 		t.records = append(t.records, rec)
 		if r.Listed {
 			p.list(rec)

@@ -187,7 +187,7 @@ func (p *Parser) settle() {
 		if s.news(h) {
 			s.tell(p, h)
 		}
-		r.Hops = s.hopsOf(h)
+		r.Hops = append(s.hopsOf(h), r.told...)
 	}
 	s.bound()
 }

@@ -56,6 +56,7 @@ func (s *stories) load(saved *savedStories, records map[string]*record) {
 			}
 			if h.r == nil {
 				h.r = &record{Message: *one.Message}
+				h.r.restoreTold()
 				records[one.Record] = h.r
 			}
 			h.m = &h.r.Message

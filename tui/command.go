@@ -24,7 +24,7 @@ func (c *commandLine) view(w int, l look) string {
 
 // commands are the words of the command line, an alias a letter.
 func commandName(text string) string {
-	names := []string{"messages", "exceptions", "sources", "policies", "help", "quit"}
+	names := []string{"messages", "exceptions", "sources", "policies", "causes", "help", "quit"}
 	text = strings.ToLower(strings.TrimSpace(text))
 	if text == "" {
 		return ""
@@ -63,12 +63,14 @@ func (r *Root) execute(text string) tea.Cmd {
 		return r.show(2)
 	case "policies":
 		return r.show(3)
+	case "causes":
+		return r.show(4)
 	case "help":
 		return r.push(newHelp(r.s, r.top(), r.keys))
 	case "quit":
 		return r.quit()
 	case "?":
-		r.status.complain("There is no command " + text + ": try messages, exceptions, sources, policies, help, quit.")
+		r.status.complain("There is no command " + text + ": try messages, exceptions, sources, policies, causes, help, quit.")
 	}
 	return nil
 }

@@ -38,6 +38,8 @@ type detail struct {
 	impact    task
 	impacts   map[string]engine.ImpactReport
 
+	group *group // nil unless a bypass for all of a cause is drafted
+
 	before *engine.Verdict      // of a message sent again, before the exception made here
 	made   *exception.Exception // the newest made here
 
@@ -103,7 +105,7 @@ func newDetail(s *session, list *messages, m mail.Message) *detail {
 func (d *detail) become(m mail.Message) {
 	d.stop()
 	d.m, d.traced, d.problem, d.asOfNow = m, false, "", false
-	d.before, d.made = nil, nil
+	d.before, d.made, d.group = nil, nil, nil
 	d.impacts, d.expanded = map[string]engine.ImpactReport{}, map[target]bool{}
 	d.at, d.scroll = 0, 0
 	d.draw()
@@ -260,12 +262,25 @@ func (d *detail) key(msg tea.KeyMsg) tea.Cmd {
 		return undo(d.s)
 	default:
 		if kind, ok := k.act.kind(msg); ok {
-			d.s.open(newSheet(d.s, d, kind, "", msg.String()))
+			d.act(kind, msg.String())
 			return nil
 		}
 		d.moved(msg)
 	}
 	return nil
+}
+
+// act opens the sheet of a kind. For a whole cause it waits for the trace: how
+// wide the bypass is follows from it.
+func (d *detail) act(kind engine.Kind, opener string) {
+	scope := ""
+	if d.group != nil && kind == engine.KindBypass {
+		if !d.traced {
+			return
+		}
+		scope = d.group.scope(d.then.Remedies)
+	}
+	d.s.open(newSheet(d.s, d, kind, scope, opener))
 }
 
 // step turns to the next row of the list.

@@ -109,6 +109,10 @@ func (d *detail) drawHead(p *paper) {
 	if d.traced {
 		p.blank()
 		p.wrapAt(story(d.then, m, d.explained), 1, seg{"", p.title})
+		if d.group != nil {
+			p.blank()
+			p.wrapAt(d.group.words(d.then.Remedies, p.arrow), 1, seg{"", p.warn})
+		}
 	}
 }
 

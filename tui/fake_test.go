@@ -32,6 +32,7 @@ type world struct {
 	changed  chan struct{}
 	policies chan struct{}
 	sources  []SourceStatus
+	backlog  Backlog
 	asked    []string // query texts of Page
 	refuse   string   // a guard's no
 	page     func(ctx context.Context, q index.Query) error
@@ -55,8 +56,15 @@ func (w *world) enter() func() {
 // text finds the query's words: the index's own type may be opaque, so the
 // world remembers what the list asked for.
 func (w *world) matches(q index.Query, m mail.Message) bool {
-	for _, word := range strings.Fields(q.Text) {
-		if strings.Contains(word, ":") {
+	if term := causeTerm.FindString(q.Text); term != "" && strings.Split(term, "|")[1] != m.EnvelopeFrom.Domain() {
+		return false
+	}
+	for _, word := range strings.Fields(withoutCause(q.Text)) {
+		field, value, ok := strings.Cut(word, ":")
+		if of, known := map[string]mail.Path{"from": m.EnvelopeFrom, "to": m.Recipient}[field]; known && !strings.Contains(string(of), strings.Trim(value, `"`)) {
+			return false
+		}
+		if ok {
 			continue
 		}
 		if !strings.Contains(strings.ToLower(string(m.EnvelopeFrom)+" "+string(m.Recipient)+" "+m.Subject), word) {
@@ -119,6 +127,45 @@ func (w *world) Histogram(ctx context.Context, q index.Query, n int) ([]index.Bu
 		bars[i] = index.Bucket{Start: noon.Add(-7*24*time.Hour + time.Duration(i)*6*time.Hour), Counts: map[mail.Outcome]int{mail.Rejected: i * i % 17, mail.Deferred: i % 3}}
 	}
 	return bars, nil
+}
+
+// Causes groups by the sender's domain alone.
+func (w *world) Causes(ctx context.Context, q index.Query) ([]index.Cause, error) {
+	defer w.enter()()
+	var list []index.Cause
+	for _, m := range w.rows {
+		if !w.matches(q, m) {
+			continue
+		}
+		i := slices.IndexFunc(list, func(c index.Cause) bool { return c.Domain == m.EnvelopeFrom.Domain() })
+		if i < 0 {
+			i = len(list)
+			list = append(list, index.Cause{Rule: m.Reported.Type, Domain: m.EnvelopeFrom.Domain(), Reason: m.Reply.Text, Last: m.Time, First: m.Time})
+		}
+		list[i].Count++
+		list[i].First = m.Time
+		list[i].Trend[list[i].Count%index.TrendBars] += 1 + list[i].Count%3
+	}
+	slices.SortStableFunc(list, func(a, b index.Cause) int { return b.Count - a.Count })
+	return list, nil
+}
+
+func (w *world) Unseen(ctx context.Context, from, to mail.Path, within index.Query) (Unseen, error) {
+	defer w.enter()()
+	u := Unseen{Says: []string{"no refused, deferred or failed message of " + string(from) + " to " + string(to) + " was seen", "1,204 messages of others were seen in this time, without a gap",
+		"neither acme.example nor a host of it was seen at all, \x1b[2Jand messages that were let in are not indexed here, so it may have been delivered"},
+		Ask:      []string{"whether the sender got a notice of failure, and its whole text: mailwhy explain reads it"},
+		Gateways: []GatewayInTime{{Name: "mx1", Messages: 1000}, {Name: "mx2\x1b", Messages: 204, Gaps: [][2]time.Time{{noon.Add(-9 * time.Hour), noon.Add(-3 * time.Hour)}}}},
+		Sources:  []SourceStatus{{Path: "/var/log/maillog", LastLine: noon}, {Path: "/var/log/gone.log", Problem: "the file cannot be read: permission denied"}}}
+	for _, m := range w.rows {
+		if m.EnvelopeFrom == from && m.Recipient == to {
+			u.Found++
+		}
+	}
+	if u.Found > 0 {
+		u.Says = []string{number(u.Found) + " messages of the two were seen"}
+	}
+	return u, nil
 }
 
 func (w *world) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
@@ -330,6 +377,11 @@ func (w *world) Sources() []SourceStatus {
 	return w.sources
 }
 
+func (w *world) Backlog() Backlog {
+	defer w.enter()()
+	return w.backlog
+}
+
 // program drives a Root as bubbletea does, but in one goroutine and in an
 // order that does not vary.
 type program struct {
@@ -343,7 +395,7 @@ type program struct {
 func options(w *world) Options {
 	return Options{
 		Open: func(context.Context) (Services, error) {
-			return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w}, nil
+			return Services{Searcher: w, Explainer: w, Excepter: w, Sources: w, Policies: w, Unseer: w}, nil
 		},
 		Now:      func() time.Time { return noon },
 		Location: time.UTC,

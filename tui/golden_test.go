@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -78,12 +79,30 @@ func TestScreens(t *testing.T) {
 		f("managed", newWorld(samples(40)...), "m")
 		f("exceptions", newWorld(samples(40)...), "b", "T-42", "enter", "enter", "right", "enter", "2", "enter")
 		f("sources", newWorld(samples(4)...), "3")
+		reading := newWorld(samples(4)...)
+		reading.backlog = Backlog{Read: 120_000_000, Total: 480_000_000, Rate: 50_200_000, Left: 7 * time.Second}
+		f("reading", reading, "3")
 		f("policies", newWorld(samples(4)...), "4")
 		f("policy", newWorld(samples(4)...), "4", "enter")
+		f("causes", newWorld(samples(40)...), "5")
+		f("cause", newWorld(manyOfOneCause()...), "5", "b")
+		f("unseen", newWorld(samples(4)...), "/", "ctrl+u", "from:carol@acme.example to:bob@corp.example", "enter", "n")
 		f("samples", newWorld(samples(4)...), "3", "j", "enter")
 		f("copy", newWorld(samples(4)...), "y")
 		f("help", newWorld(samples(4)...), "?")
 	}
+}
+
+// manyOfOneCause are refusals of one domain, of several senders.
+func manyOfOneCause() []mail.Message {
+	var rows []mail.Message
+	for _, m := range samples(40) {
+		if m.EnvelopeFrom == "alice@acme.example" {
+			m.EnvelopeFrom = []mail.Path{"alice@acme.example", "bill@acme.example"}[len(rows)%2]
+			rows = append(rows, m)
+		}
+	}
+	return rows
 }
 
 func rowsEvidence(m mail.Message) []mail.Evidence { return m.Evidence }
@@ -112,7 +131,7 @@ func golden(t *testing.T, path, got string) {
 func TestASCII(t *testing.T) {
 	f := func(change func(*Options)) {
 		t.Helper()
-		for _, keys := range [][]string{{}, {"enter"}, {"b"}, {"2"}, {"3"}, {"4", "enter"}, {"?"}, {"y"}, {"/", "a"}, {":"}} {
+		for _, keys := range [][]string{{}, {"enter"}, {"b"}, {"2"}, {"3"}, {"4", "enter"}, {"5"}, {"n"}, {"n", "a", "enter"}, {"?"}, {"y"}, {"/", "a"}, {":"}} {
 			p := newProgram(t, newWorld(samples(4)...), 80, 24, change)
 			p.keys(keys...)
 			for _, r := range p.root.View() {

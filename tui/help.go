@@ -93,6 +93,7 @@ func queryHelp() []string {
 		"is:rejected      or deferred bounced held expired delivered",
 		"since:2d until:2026-11-20 at:09:14",
 		"-from:acme       all but these; \"two words\" belong together",
+		"cause:\"a|b|c\"    one group of the Causes screen",
 	}
 }
 

@@ -9,7 +9,7 @@ func bind(shown, does string, keys ...string) key.Binding {
 
 // globalKeys work wherever no dialog and no text input takes the keys.
 type globalKeys struct {
-	messages, exceptions, sources, policies, next, command, help, back, quit, kill key.Binding
+	messages, exceptions, sources, policies, causes, next, command, help, back, quit, kill key.Binding
 }
 
 func newGlobalKeys() globalKeys {
@@ -18,6 +18,7 @@ func newGlobalKeys() globalKeys {
 		exceptions: bind("2", "exceptions", "2"),
 		sources:    bind("3", "sources", "3"),
 		policies:   bind("4", "policies", "4"),
+		causes:     bind("5", "causes", "5"),
 		next:       bind("tab", "next screen", "tab"),
 		command:    bind(":", "command", ":"),
 		help:       bind("?", "help", "?"),
@@ -28,7 +29,7 @@ func newGlobalKeys() globalKeys {
 }
 
 func (k globalKeys) all() []key.Binding {
-	return []key.Binding{k.help, k.command, k.back, k.messages, k.exceptions, k.sources, k.policies, k.next, k.quit, k.kill}
+	return []key.Binding{k.help, k.command, k.back, k.messages, k.exceptions, k.sources, k.policies, k.causes, k.next, k.quit, k.kill}
 }
 
 // moveKeys move a selection.
@@ -79,9 +80,9 @@ func (k actKeys) all() []key.Binding {
 
 // listKeys are those of the Messages screen.
 type listKeys struct {
-	open, search, widen, follow key.Binding
-	act                         actKeys
-	move                        moveKeys
+	open, search, widen, follow, unseen key.Binding
+	act                                 actKeys
+	move                                moveKeys
 }
 
 func newListKeys(operator bool) listKeys {
@@ -90,13 +91,14 @@ func newListKeys(operator bool) listKeys {
 		search: bind("/", "search", "/"),
 		widen:  bind("w", "look further back", "w"),
 		follow: bind("f", "follow the newest", "f"),
+		unseen: bind("n", "never seen? what that proves", "n"),
 		act:    newActKeys(operator),
 		move:   newMoveKeys(),
 	}
 }
 
 func (k listKeys) all() []key.Binding {
-	all := []key.Binding{k.open, k.search, k.act.bypass, k.act.permit, k.act.copy, k.act.managed, k.act.relay, k.act.undo, k.widen, k.follow}
+	all := []key.Binding{k.open, k.search, k.act.bypass, k.act.permit, k.act.copy, k.act.managed, k.act.relay, k.act.undo, k.widen, k.unseen, k.follow}
 	return append(all, k.move.all()...)
 }
 
@@ -242,6 +244,40 @@ func newPolicyKeys() policyKeys {
 
 func (k policyKeys) all() []key.Binding {
 	return append([]key.Binding{k.open, k.refresh}, k.move.all()...)
+}
+
+// causeKeys are those of the Causes screen.
+type causeKeys struct {
+	open, bypass, refresh key.Binding
+	move                  moveKeys
+}
+
+func newCauseKeys(operator bool) causeKeys {
+	k := causeKeys{open: bind("enter", "its messages", "enter", "right", "l"), bypass: bind("b", "trace, bypass all of it", "b"),
+		refresh: bind("R", "count again", "R"), move: newMoveKeys()}
+	k.bypass.SetEnabled(operator)
+	return k
+}
+
+func (k causeKeys) all() []key.Binding {
+	return append([]key.Binding{k.open, k.bypass, k.refresh}, k.move.all()...)
+}
+
+// unseenKeys are those of "never seen?".
+type unseenKeys struct{ ask, other, up, down, cancel key.Binding }
+
+func newUnseenKeys() unseenKeys {
+	return unseenKeys{
+		ask:    bind("enter", "ask; again: its messages", "enter"),
+		other:  bind("tab", "other address", "tab", "shift+tab"),
+		up:     bind("up/pgup", "scroll up", "up", "pgup"),
+		down:   bind("down/pgdn", "scroll down", "down", "pgdown"),
+		cancel: bind("esc", "back", "esc"),
+	}
+}
+
+func (k unseenKeys) all() []key.Binding {
+	return []key.Binding{k.ask, k.other, k.down, k.up, k.cancel}
 }
 
 // acting leaves out the keys that only move a selection, for the last line.

@@ -153,7 +153,7 @@ func (m *messages) update(msg tea.Msg) tea.Cmd {
 func (m *messages) key(msg tea.KeyMsg) tea.Cmd {
 	k := m.km
 	selected, ok := m.table.Selected()
-	if m.busy && !key.Matches(msg, k.search, k.widen, k.follow, k.act.undo) {
+	if m.busy && !key.Matches(msg, k.search, k.widen, k.follow, k.unseen, k.act.undo) {
 		m.early = append(m.early, msg)
 		return nil
 	}
@@ -163,6 +163,9 @@ func (m *messages) key(msg tea.KeyMsg) tea.Cmd {
 		return nil
 	case key.Matches(msg, k.widen):
 		return m.submit(widen(m.text))
+	case key.Matches(msg, k.unseen):
+		m.s.open(newUnseen(m.s, m))
+		return nil
 	case key.Matches(msg, k.follow):
 		m.table.Follow = !m.table.Follow
 		m.s.say(map[bool]string{true: "The newest stay in sight.", false: "The rows stand still; new ones are counted."}[m.table.Follow])

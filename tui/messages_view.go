@@ -192,11 +192,12 @@ func (m *messages) emptiness() []string {
 		text = []string{"searching"}
 	case m.total.Older > 0:
 		text = []string{fmt.Sprintf("Nothing matches here, but %s older %s.", number(m.total.Older), plural(m.total.Older, "message does", "messages do")),
-			"Press w to look further back, or / to change the query."}
+			"Press w to look further back, or / to change the query.", `Press n to see what "we never saw it" rests on, and what to ask next.`}
 	case m.total.Of == 0:
 		text = []string{"No message that failed is known yet.", "Press 3 to see which logs are read and how far."}
 	default:
-		text = []string{"Nothing matches, older messages included.", "Press / to change the query, esc for everything since a week ago."}
+		text = []string{"Nothing matches, older messages included.", "Press / to change the query, esc for everything since a week ago.",
+			`Press n to see what "we never saw it" rests on, and what to ask next.`}
 	}
 	lines := []string{l.line(m.width)}
 	for _, t := range text {

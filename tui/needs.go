@@ -33,6 +33,8 @@ type Searcher interface {
 	Get(ctx context.Context, id string) (mail.Message, error)
 	Count(ctx context.Context, q index.Query) (index.Total, error)
 	Histogram(ctx context.Context, q index.Query, n int) ([]index.Bucket, error)
+	// Causes groups what a query finds, the largest group first.
+	Causes(ctx context.Context, q index.Query) ([]index.Cause, error)
 	Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error)
 	// Changed returns a channel closed when messages were added or changed.
 	Changed() <-chan struct{}
@@ -70,6 +72,30 @@ type Excepter interface {
 	Living(ctx context.Context, e exception.Exception) (exception.Health, error)
 }
 
+// Unseer tells how far "we never saw it" can be relied on.
+type Unseer interface {
+	// Unseen looks for messages of a pair of addresses within a query's time,
+	// and for proof that they would have been seen. Either may be a part of an
+	// address, and one of them may be empty. It searches: a command calls it.
+	Unseen(ctx context.Context, from, to mail.Path, within index.Query) (Unseen, error)
+}
+
+// Unseen is the answer of an Unseer.
+type Unseen struct {
+	Found    int             // messages of the pair
+	Says     []string        // what was seen and what follows from it, the answer first
+	Ask      []string        // what to ask or to check next
+	Gateways []GatewayInTime // that logged anything in that time
+	Sources  []SourceStatus  // the logs that are followed
+}
+
+// GatewayInTime is what was seen of one gateway in a stretch of time.
+type GatewayInTime struct {
+	Name     string
+	Messages int
+	Gaps     [][2]time.Time // when nothing of it was seen
+}
+
 // PolicyLister tells what the policies do.
 type PolicyLister interface {
 	// Policies replays up to a month of messages: a command calls it.
@@ -93,7 +119,24 @@ type PolicyRow struct {
 }
 
 // SourceLister tells how the logs are read.
-type SourceLister interface{ Sources() []SourceStatus }
+type SourceLister interface {
+	Sources() []SourceStatus
+	// Backlog is how far the logs that were there at the start have been read.
+	Backlog() Backlog
+}
+
+// Backlog is how much of the logs that were there at the start has been read.
+type Backlog struct {
+	Read, Total int64         // bytes on disk; Total 0 = none
+	Rate        float64       // bytes a second
+	Left        time.Duration // 0 = not known
+}
+
+// Reading reports whether some of it is still to be read.
+func (b Backlog) Reading() bool { return b.Read < b.Total }
+
+// Percent is how much has been read, 0 to 99 while there is more.
+func (b Backlog) Percent() int { return int(min(b.Read*100/max(b.Total, 1), 99)) }
 
 // SourceStatus is the health of one log.
 type SourceStatus struct {
@@ -107,6 +150,7 @@ type SourceStatus struct {
 	Samples      []mail.Evidence // the newest of those
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	Note         string // how its lines arrive, where that is not as a file; "" = there is nothing to say
 	LetGo        int64  // messages of all sources that were given up unfinished
 }
 
@@ -132,6 +176,7 @@ type Services struct {
 	Excepter  Excepter
 	Sources   SourceLister
 	Policies  PolicyLister // nil = there is no Policies screen
+	Unseer    Unseer       // nil = nobody can tell
 
 	// Lifts says of each gateway that exceptions are published to whether one
 	// there could undo a refusal, a line each; nil where there is none.

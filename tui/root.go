@@ -39,6 +39,7 @@ type Root struct {
 	command *commandLine // nil when not in use
 
 	sources       []SourceStatus
+	backlog       Backlog
 	width, height int
 }
 
@@ -72,7 +73,7 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	}
 	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys()}
 	r.list = newMessages(s, o.Query)
-	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s)}
+	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s), newCauses(s, r.list)}
 	return r
 }
 
@@ -100,7 +101,7 @@ func (r *Root) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case openedMsg:
 		cmd = r.opened(msg)
 	case sourcesMsg:
-		r.sources = msg.sources
+		r.sources, r.backlog = msg.sources, msg.backlog
 		cmd = r.everyone(msg)
 	case tickMsg:
 		cmd = tea.Batch(r.tick(), r.everyone(msg), r.readSources())
@@ -163,7 +164,7 @@ func (r *Root) readSources() tea.Cmd {
 		return nil
 	}
 	lister := r.s.svc.Sources
-	return func() tea.Msg { return sourcesMsg{lister.Sources()} }
+	return func() tea.Msg { return sourcesMsg{lister.Sources(), lister.Backlog()} }
 }
 
 // top is the screen that takes the keys.
@@ -273,6 +274,8 @@ func (r *Root) key(msg tea.KeyMsg) tea.Cmd {
 		return r.show(2)
 	case key.Matches(msg, r.keys.policies):
 		return r.show(3)
+	case key.Matches(msg, r.keys.causes):
+		return r.show(4)
 	case key.Matches(msg, r.keys.next):
 		return r.show((r.tab + 1) % len(r.tabs))
 	}
@@ -327,7 +330,7 @@ func (r *Root) head() string {
 		crumbs += " " + l.crumb + " " + s.crumb()
 	}
 	left := []seg{{" mailwhy ", l.title}, {" " + crumbs, l.plain}}
-	health, style := sourcesHealth(r.sources, r.s.ready), l.dim
+	health, style := sourcesHealth(r.sources, r.backlog, r.s.ready), l.dim
 	if health.bad {
 		style = l.bad
 	}

@@ -22,11 +22,15 @@ type sources struct {
 	table         *table.Table[SourceStatus]
 	opened        bool // the lines not understood are shown
 	scroll        int
+	backlog       Backlog
 	width, height int
 }
 
 // sourcesMsg brings the health of the logs, once a second.
-type sourcesMsg struct{ sources []SourceStatus }
+type sourcesMsg struct {
+	sources []SourceStatus
+	backlog Backlog
+}
 
 func newSources(s *session) *sources {
 	x := &sources{s: s, id: s.nextID(), km: newSourceKeys()}
@@ -80,9 +84,12 @@ type healthText struct {
 	bad  bool
 }
 
-func sourcesHealth(all []SourceStatus, ready bool) healthText {
+func sourcesHealth(all []SourceStatus, b Backlog, ready bool) healthText {
 	if !ready {
 		return healthText{text: "opening"}
+	}
+	if b.Reading() {
+		return healthText{text: fmt.Sprintf("reading the logs %d%%", b.Percent())}
 	}
 	live, lag := 0, time.Duration(0)
 	for _, v := range all {
@@ -123,6 +130,7 @@ func (x *sources) update(msg tea.Msg) tea.Cmd {
 		all := slices.Clone(msg.sources)
 		slices.SortStableFunc(all, func(a, b SourceStatus) int { return strings.Compare(a.Path, b.Path) })
 		x.table.SetRows(all)
+		x.backlog = msg.backlog
 	case tea.KeyMsg:
 		switch {
 		case key.Matches(msg, x.km.open):
@@ -153,10 +161,27 @@ func (x *sources) view() string {
 		told.text += fmt.Sprintf(" - of all sources %s unfinished: too many at once, or not heard of for two weeks",
 			plural(int(v.LetGo), "1 message was let go", number(int(v.LetGo))+" messages were let go"))
 	}
+	if v.Note != "" {
+		told.text += " - " + v.Note
+	}
 	if v.Problem != "" {
 		told = seg{" " + v.Problem, l.bad}
 	}
-	return fill(append(lines, l.line(x.width), l.line(x.width, told)), x.width, x.height)
+	return fill(append(lines, l.line(x.width, seg{backlogText(x.backlog), l.plain}), l.line(x.width, told)), x.width, x.height)
+}
+
+// backlogText is " 120.0 MB of 480.0 MB read, 50.2 MB a second, 7s left"; "" when
+// everything is read. Whoever quits meanwhile loses nothing: the next start goes
+// on from there.
+func backlogText(b Backlog) string {
+	if !b.Reading() {
+		return ""
+	}
+	text := fmt.Sprintf(" %s of %s read, %s a second", bytesWords(b.Read), bytesWords(b.Total), bytesWords(int64(b.Rate)))
+	if b.Left > 0 {
+		text += fmt.Sprintf(", %s left", span(b.Left))
+	}
+	return text
 }
 
 // samples are the newest lines that look like failures and were not

@@ -36,6 +36,7 @@ type causeRow struct {
 	First  string `json:"first"` // RFC 3339, UTC, milliseconds
 	Last   string `json:"last"`
 	Trend  []int  `json:"trend"`
+	Query  string `json:"query"` // the word that finds exactly these messages
 }
 
 // causesSummary ends `causes --json`.
@@ -67,7 +68,7 @@ func (s *session) causes(ctx context.Context, a *app.App, r app.Reader, line str
 			continue
 		}
 		if err := s.printJSON(w, causeRow{Count: c.Count, Rule: c.Rule, Domain: c.Domain, Reason: c.Reason,
-			First: c.First.Format(millis), Last: c.Last.Format(millis), Trend: c.Trend[:]}); err != nil {
+			First: c.First.Format(millis), Last: c.Last.Format(millis), Trend: c.Trend[:], Query: c.Term()}); err != nil {
 			return err
 		}
 	}

@@ -15,13 +15,13 @@ import (
 	"mailwhy/tui/cell"
 )
 
-// newCheck asks the world; nothing else in the program does, and nothing asks
-// by itself.
+// newCheck holds the checks of the vendor's article. rbl and dns ask the world;
+// nothing else in the program does, and nothing asks by itself.
 func newCheck(s *session) *cobra.Command {
-	c := &cobra.Command{Use: "check", Short: "ask DNS about a client address or a domain, now"}
+	c := &cobra.Command{Use: "check", Short: "ask DNS about an address or a domain; count what was sent and who failed to sign in"}
 	var resolver string
 	c.PersistentFlags().StringVar(&resolver, "resolver", "", "DNS server, host or host:port (default: dns_resolver, else the system's)")
-	c.AddCommand(newCheckList(s, &resolver), newCheckDomain(s, &resolver))
+	c.AddCommand(newCheckList(s, &resolver), newCheckDomain(s, &resolver), newCheckVolume(s), newCheckAuth(s))
 	return c
 }
 

@@ -60,7 +60,11 @@ func (s *session) demo(ctx context.Context) error {
 		return err
 	}
 	defer a.Close()
-	return own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil })
+	common, err := s.screenOptions(c)
+	if err != nil {
+		return err
+	}
+	return own(ctx, a, common, func(ctx context.Context) error { <-ctx.Done(); return nil })
 }
 
 // layDemo copies policy and logs, their times moved so that the newest is of

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine/publish"
+	"mailwhy/logparse/tail"
 )
 
 func newDoctor(s *session) *cobra.Command {
@@ -41,6 +41,9 @@ func (s *session) doctor(ctx context.Context, a *app.App) error {
 	add("policy", policyFinding(a))
 	for _, source := range a.Config.Sources {
 		add("source", sourceFinding(source))
+	}
+	for _, c := range a.Config.Syslog {
+		add("syslog "+c.Name, syslogFinding(c))
 	}
 	for _, t := range a.Troubles() {
 		add(t.Path, publish.Finding{Sentence: t.Sentence})
@@ -84,7 +87,7 @@ func policyFinding(a *app.App) publish.Finding {
 }
 
 func sourceFinding(pattern string) publish.Finding {
-	files, err := filepath.Glob(pattern)
+	files, err := tail.Expand([]string{pattern})
 	if err != nil || len(files) == 0 {
 		return publish.Finding{Sentence: pattern + " names no file"}
 	}
@@ -100,19 +103,28 @@ func sourceFinding(pattern string) publish.Finding {
 	return publish.Finding{OK: true, Sentence: fmt.Sprintf("%s names %d files that can be read", pattern, len(files))}
 }
 
+func syslogFinding(c config.Syslog) publish.Finding {
+	if err := app.CheckSyslog(c); err != nil {
+		return publish.Finding{Sentence: err.Error()}
+	}
+	return publish.Finding{OK: true, Sentence: fmt.Sprintf("listens on %s %s while mailwhy runs; nothing was asked", c.Protocol, c.Address)}
+}
+
 func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {
 	switch g.Kind {
 	case "postfix-lmdb", "postfix-hash", "postfix-btree", "postfix-texthash":
 		return publish.PostfixOptions{Name: g.Name, Type: g.Kind[len("postfix-"):], Path: g.Path, ConfigDir: g.ConfigDir}.Doctor(ctx)
 	case "exim":
-		return publish.DoctorFile(g.Config, g.Path, "deny", "drop", "defer")
+		return publish.DoctorFile(g.Config, g.Path, publish.EximVerbs())
+	case "postfix-sqlite":
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "opensmtpd":
-		return publish.DoctorFile(g.Config, g.Path)
+		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "mimecast":
 		if _, err := app.MimecastAPI(g); err != nil {
 			return []publish.Finding{{Sentence: err.Error()}}
 		}
 		return []publish.Finding{{OK: true, Sentence: "its keys are there; nothing was asked"}}
 	}
-	return publish.DoctorFile(g.Config, g.Path)
+	return publish.DoctorFile(g.Config, g.Path, nil)
 }

@@ -11,6 +11,7 @@ import (
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
+	"mailwhy/index/ingest"
 )
 
 func newIndex(s *session) *cobra.Command {
@@ -32,14 +33,7 @@ func newIndex(s *session) *cobra.Command {
 				})
 			},
 		}),
-		s.addJSON(&cobra.Command{
-			Use: "rebuild", Short: "make the dictionaries of every shard anew from its messages", Args: cobra.NoArgs,
-			RunE: func(c *cobra.Command, _ []string) error {
-				return s.withIndex(c.Context(), func(ctx context.Context, a *app.App) error {
-					return s.changed(ctx, a, a.Index.Rebuild)
-				})
-			},
-		}),
+		newRebuild(s),
 		s.addJSON(&cobra.Command{
 			Use: "backup DIR", Short: "copy the data folder to a new one, while it is used", Args: cobra.ExactArgs(1),
 			RunE: func(c *cobra.Command, args []string) error {
@@ -54,6 +48,44 @@ func newIndex(s *session) *cobra.Command {
 		}),
 	)
 	return c
+}
+
+func newRebuild(s *session) *cobra.Command {
+	var logs bool
+	c := s.addJSON(&cobra.Command{
+		Use: "rebuild", Short: "make the dictionaries of every shard anew from its messages", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return s.withIndex(c.Context(), func(ctx context.Context, a *app.App) error {
+				return s.changed(ctx, a, func(ctx context.Context) error {
+					if logs {
+						if err := s.readAgain(ctx, a); err != nil {
+							return err
+						}
+					}
+					return a.Index.Rebuild(ctx)
+				})
+			})
+		},
+	})
+	c.Flags().BoolVar(&logs, "logs", false, "read the configured logs again first, from their beginning: what was forgotten comes back where they still name it")
+	return c
+}
+
+// readAgain reads the configured logs from their beginning. Messages keep their
+// ids, so those that are there are brought up to date, and those whose logs are
+// gone stay.
+func (s *session) readAgain(ctx context.Context, a *app.App) error {
+	if s.app != nil {
+		return fmt.Errorf("the process that owns %s follows the logs: stop it, then run this", a.Config.Data)
+	}
+	if len(a.Config.Sources) == 0 {
+		return errors.New("name the logs as sources in the configuration (mailwhy config print)")
+	}
+	if err := ingest.StartOver(a.Config.Data); err != nil {
+		return err
+	}
+	_, err := s.ingest(ctx, a, a.Config.Sources, false)
+	return err
 }
 
 // withIndex runs do for an admin.

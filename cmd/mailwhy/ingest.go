@@ -23,7 +23,7 @@ func newIngest(s *session) *cobra.Command {
 		Short: "index log files once (default: the configured sources)",
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
-				sources := a.Config.Sources
+				sources := a.Followed()
 				if len(args) > 0 {
 					sources = nil
 					for _, name := range args {
@@ -120,7 +120,7 @@ func keepInput(data string, in io.Reader) (path string, err error) {
 	}
 	sum := sha256.New()
 	_, err = io.Copy(io.MultiWriter(f, sum), in)
-	if err = errors.Join(err, f.Close()); err == nil {
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		path = filepath.Join(dir, fmt.Sprintf("%x.log", sum.Sum(nil)[:8]))
 		err = os.Rename(f.Name(), path)
 	}
@@ -142,7 +142,7 @@ func newSources(s *session) *cobra.Command {
 				}
 				status := a.Sources()
 				if status == nil {
-					for _, path := range a.Config.Sources {
+					for _, path := range append(a.Inputs(), a.Config.Sources...) {
 						status = append(status, ingest.Status{Path: path, Problem: "nothing follows this log: start mailwhy"})
 					}
 				}
@@ -164,6 +164,7 @@ type sourceRow struct {
 	UnrecognisedFailing int64     `json:"unrecognised_failing"`
 	LetGo               int64     `json:"let_go,omitempty"`
 	Problem             string    `json:"problem,omitempty"`
+	Note                string    `json:"note,omitempty"` // of an input that is no file
 }
 
 func (s *session) printSources(status []ingest.Status) error {
@@ -173,14 +174,14 @@ func (s *session) printSources(status []ingest.Status) error {
 			problems++
 		}
 		if s.json {
-			row := sourceRow{Path: st.Path, Format: st.Format, Lines: st.Lines, Bytes: st.Bytes, Behind: st.Behind, LagSeconds: st.Lag.Seconds(), LastLine: st.LastLine, UnrecognisedFailing: st.Unrecognised, LetGo: st.LetGo, Problem: st.Problem}
+			row := sourceRow{Path: st.Path, Format: st.Format, Lines: st.Lines, Bytes: st.Bytes, Behind: st.Behind, LagSeconds: st.Lag.Seconds(), LastLine: st.LastLine, UnrecognisedFailing: st.Unrecognised, LetGo: st.LetGo, Problem: st.Problem, Note: st.Note}
 			if err := s.printJSON(s.stdout, row); err != nil {
 				return err
 			}
 			continue
 		}
 		if _, err := fmt.Fprintf(s.stdout, "%s  %s  %d lines, %d bytes behind, %d lines that look like failures and were not understood  %s\n",
-			plain(st.Path), or(st.Format, "unknown format"), st.Lines, st.Behind, st.Unrecognised, plain(st.Problem)); err != nil {
+			plain(st.Path), or(st.Format, "unknown format"), st.Lines, st.Behind, st.Unrecognised, plain(or(st.Problem, st.Note))); err != nil {
 			return err
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
+	"mailwhy/tui"
 )
 
 const ownerPolicy = `version: 1
@@ -48,7 +49,9 @@ func startOwner(t *testing.T) *owner {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- own(ctx, a, func(ctx context.Context) error { <-ctx.Done(); return nil }) }()
+	go func() {
+		ended <- own(ctx, a, tui.Options{Now: time.Now}, func(ctx context.Context) error { <-ctx.Done(); return nil })
+	}()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -69,7 +72,8 @@ func (o *owner) writePolicy(text string) {
 	}
 }
 
-// reject appends a refusal of now and returns its sender.
+// reject appends a refusal and returns its sender. It is older than the policy
+// file, so it is replayed with the policies of now, whatever second it is.
 func (o *owner) reject() string {
 	o.t.Helper()
 	o.appended++
@@ -79,7 +83,7 @@ func (o *owner) reject() string {
 		o.t.Fatal(err)
 	}
 	fmt.Fprintf(f, "datetime=%s|aCode=a%d|acc=C0A0|IP=203.0.113.10|RejType=Envelope Rejected|RejCode=550|Dir=Inbound|headerFrom=|Sender=%s|Rcpt=bob@corp.example|Act=Rej|RejInfo=Administrative prohibition - envelope blocked\n",
-		time.Now().UTC().Format("2006-01-02T15:04:05-0700"), o.appended, sender)
+		time.Now().Add(-time.Hour).UTC().Format("2006-01-02T15:04:05-0700"), o.appended, sender)
 	if err := f.Close(); err != nil {
 		o.t.Fatal(err)
 	}
@@ -97,7 +101,7 @@ func (o *owner) mailwhy(args ...string) string {
 // until asks again until the answer holds want, and fails after a while.
 func (o *owner) until(want string, args ...string) string {
 	o.t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(15 * time.Second)
 	for {
 		out := o.mailwhy(args...)
 		if strings.Contains(out, want) {

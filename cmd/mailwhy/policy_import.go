@@ -99,9 +99,10 @@ func (s *session) readRules(ctx context.Context, f *importedFile, configDir stri
 			if err != nil {
 				return nil, fmt.Errorf("read list: %w", err)
 			}
-			f.Access = append(f.Access, publish.ReadSenderList(name, text))
+			checks, more := publish.ReadSenderList(name, text)
+			f.Access, notes = append(f.Access, checks...), append(notes, more...)
 		}
-		return nil, nil
+		return notes, nil
 	}
 	return nil, fmt.Errorf("%q is not a gateway that can be read: write postfix, mimecast, exim or rspamd", args[0])
 }

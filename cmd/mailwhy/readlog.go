@@ -35,7 +35,7 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 			return logparse.Stats{}, fmt.Errorf("read log: %w", err)
 		}
 		if info.IsDir() {
-			return logparse.Stats{}, fmt.Errorf("read log: %s is a folder, name the files in it", name)
+			return logparse.Stats{}, fmt.Errorf("read log: there is no file in the folder %s", name)
 		}
 		modified = info.ModTime()
 		if in, err = tail.Open(path); err != nil {
@@ -94,12 +94,22 @@ func boundGarbage() {
 	}
 }
 
-// expand turns globs into the files they match, in the order of their names. A
-// name that is a file stands for itself, whatever signs are in it.
+// expand turns globs into the files they match, in the order of their names,
+// and folders into the files in them, oldest first. A name that is a file
+// stands for itself, whatever signs are in it.
 func expand(names []string) ([]string, error) {
 	var files []string
 	for _, name := range names {
-		if _, err := os.Stat(name); err == nil || !strings.ContainsAny(name, "*?[") {
+		info, err := os.Stat(name)
+		if err == nil && info.IsDir() {
+			inside, err := tail.Expand([]string{name})
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, inside...)
+			continue
+		}
+		if err == nil || !strings.ContainsAny(name, "*?[") {
 			files = append(files, name)
 			continue
 		}

@@ -22,7 +22,16 @@ func (s *session) screens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if socket := app.OwnerSocket(ctx, c); socket != "" {
+		return s.attach(ctx, socket)
+	}
 	return s.show(ctx, c)
+}
+
+// screenOptions are those that everybody's screens have in common.
+func (s *session) screenOptions(c config.Config) (tui.Options, error) {
+	explain, _, err := s.knowledge()
+	return tui.Options{Explain: explain, Now: s.now, Location: c.Location(), Dark: c.Theme == "dark", ASCII: c.ASCII}, err
 }
 
 func (s *session) onTerminal() bool {
@@ -37,7 +46,7 @@ func (s *session) onTerminal() bool {
 // show owns the data folder while the screens are up. The folder is opened
 // after the first frame, so that a large index does not keep anybody waiting.
 func (s *session) show(ctx context.Context, c config.Config) error {
-	explain, _, err := s.knowledge()
+	common, err := s.screenOptions(c)
 	if err != nil {
 		return err
 	}
@@ -58,7 +67,8 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 		}
 		started = true
 		go func() {
-			owned <- own(ctx, a, func(ctx context.Context) error {
+			defer cancel() // it ended before the screens: they say nothing new any more
+			owned <- own(ctx, a, common, func(ctx context.Context) error {
 				a.WorkBeside(ctx)
 				<-ctx.Done()
 				return nil
@@ -66,8 +76,9 @@ func (s *session) show(ctx context.Context, c config.Config) error {
 		}()
 		return a.Services(a.Local(uint32(os.Getuid()))), nil
 	}
-	user := exception.Actor{Name: os.Getenv("USER")}
-	err = tui.Run(ctx, tui.Options{Open: open, Explain: explain, Now: s.now, Location: c.Location(), Environ: os.Environ(), User: user, Dark: c.Theme == "dark", ASCII: c.ASCII}, s.stdin, s.stdout)
+	o := common
+	o.Open, o.Environ, o.User = open, os.Environ(), exception.Actor{Name: os.Getenv("USER")}
+	err = tui.Run(ctx, o, s.stdin, s.stdout)
 	cancel()
 	if started {
 		err = errors.Join(err, <-owned, a.Close())

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"os/signal"
 	"regexp"
@@ -28,9 +29,11 @@ func TestMain(m *testing.M) {
 	})
 }
 
+var updateScripts = flag.Bool("update-scripts", false, "write what the scripts compare with anew")
+
 // TestScripts runs what a person would type; see testdata/script.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until}, Setup: func(e *testscript.Env) error {
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, UpdateScripts: *updateScripts, Cmds: map[string]func(*testscript.TestScript, bool, []string){"until": until, "api": api}, Setup: func(e *testscript.Env) error {
 		e.Setenv("HOME", e.WorkDir)
 		return nil
 	}})

@@ -21,20 +21,16 @@ type worker struct {
 }
 
 // workersOf lists the background work of the server: one line each.
-func (s *session) workersOf(a *app.App) ([]worker, error) {
+func (s *session) workersOf(a *app.App, common tui.Options) []worker {
 	var list []worker
 	for _, w := range a.Workers() {
 		list = append(list, worker{w.Name, w.Run})
 	}
 	if a.Config.Serve.Address != "" {
-		explain, _, err := s.knowledge()
-		if err != nil {
-			return nil, err
-		}
-		door := sshDoor{app: a, say: s.stderr, screen: tui.Options{Explain: explain, Now: s.now, Location: a.Config.Location(), Dark: a.Config.Theme == "dark", ASCII: a.Config.ASCII}}
+		door := sshDoor{app: a, say: s.stderr, screen: common}
 		list = append(list, worker{"ssh", door.serve})
 	}
-	return list, nil
+	return list
 }
 
 func newServe(s *session) *cobra.Command {
@@ -56,9 +52,9 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	workers, err := s.workersOf(a)
+	common, err := s.screenOptions(c)
 	if err == nil {
-		err = own(ctx, a, func(ctx context.Context) error { return work(ctx, workers) })
+		err = own(ctx, a, common, func(ctx context.Context) error { return work(ctx, s.workersOf(a, common)) })
 	}
 	return errors.Join(err, a.Close())
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +16,7 @@ import (
 	"mailwhy/cmd/internal/app"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/index"
+	"mailwhy/tui"
 )
 
 // forwarded is the exit status of a command that the owner of the data folder
@@ -61,10 +63,12 @@ func (s *session) withApp(ctx context.Context, do func(*app.App, app.Person) err
 	}
 	a, err := app.OpenSoon(ctx, c)
 	var held *index.HeldError
-	if errors.As(err, &held) {
-		return s.forward(ctx, held)
-	}
-	if err != nil {
+	switch {
+	case errors.As(err, &held):
+		return s.forward(ctx, held.Socket, held)
+	case errors.Is(err, fs.ErrPermission):
+		return s.forward(ctx, c.Serve.Socket, err)
+	case err != nil:
 		return err
 	}
 	err = do(a, a.Local(uint32(os.Getuid())))
@@ -77,9 +81,10 @@ func (s *session) withApp(ctx context.Context, do func(*app.App, app.Person) err
 	return err
 }
 
-// forward asks the owner to run this command line.
-func (s *session) forward(ctx context.Context, held *index.HeldError) error {
-	if held.Socket == "" {
+// forward asks the owner to run this command line; held is why it is not run
+// here.
+func (s *session) forward(ctx context.Context, socket string, held error) error {
+	if socket == "" {
 		return held
 	}
 	var stdin []byte
@@ -89,9 +94,9 @@ func (s *session) forward(ctx context.Context, held *index.HeldError) error {
 			return fmt.Errorf("read standard input: %w", err)
 		}
 	}
-	status, err := app.Forward(ctx, held.Socket, s.args, stdin, s.stdout, s.stderr)
+	status, err := app.Forward(ctx, socket, s.args, stdin, s.stdout, s.stderr)
 	if err != nil {
-		return fmt.Errorf("%w and does not answer (%v): end it, or name another folder with --data", held, err)
+		return fmt.Errorf("%w, and nobody answers for it (%v): end who has it, or name another folder with --data", held, err)
 	}
 	return forwarded(status)
 }
@@ -124,14 +129,23 @@ func callerOf(a *app.App, peer app.Peer) caller {
 	return caller{person: a.Local(peer.UID), dir: peer.Dir, files: peer.UID == uint32(os.Getuid()) || peer.UID == 0}
 }
 
-// own opens the data folder and keeps it: it follows the logs and serves the
-// socket until ctx ends or screen returns.
-func own(ctx context.Context, a *app.App, screen func(context.Context) error) error {
+// own keeps an open data folder: it follows the logs and attends to other
+// processes, with screens of these options, until ctx ends or screen returns.
+func own(ctx context.Context, a *app.App, common tui.Options, screen func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	failures := make(chan error, 2)
-	go func() { failures <- a.Run(ctx) }()
-	go func() { failures <- a.Serve(ctx, runFor(a)) }()
+	keep := func(run func(context.Context) error) {
+		err := run(ctx)
+		if err != nil {
+			cancel() // without it the rest is of no use
+		}
+		failures <- err
+	}
+	go keep(a.Run)
+	go keep(func(ctx context.Context) error {
+		return a.Serve(ctx, app.Attend{Run: runFor(a), Screens: screensFor(a, common)})
+	})
 	err := screen(ctx)
 	cancel()
 	return errors.Join(err, <-failures, <-failures)

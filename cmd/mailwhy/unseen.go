@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/engine"
-	"mailwhy/engine/mail"
 	"mailwhy/index"
 )
 
@@ -28,7 +26,7 @@ func (s *session) unseen(ctx context.Context, f whyFlags, args []string) error {
 		if err != nil || len(within.Terms) > 0 {
 			return fmt.Errorf("--since %q is not known: write 7d, 12h, a day such as 2026-11-23, or a time", f.since)
 		}
-		u, err := a.For(who).Unseen(ctx, m.EnvelopeFrom, m.Recipient, within, stoppedBy(a, &m))
+		u, err := a.For(who).Unseen(ctx, m.EnvelopeFrom, m.Recipient, within)
 		if err != nil {
 			return err
 		}
@@ -42,14 +40,6 @@ func (s *session) unseen(ctx context.Context, f whyFlags, args []string) error {
 		}
 		return err
 	})
-}
-
-// stoppedBy is the policy that would stop such a message now; "" for none.
-func stoppedBy(a *app.App, m *mail.Message) string {
-	if v := engine.Decide(a.Set(), m, a.Now()); v.Outcome != nil {
-		return v.Policy
-	}
-	return ""
 }
 
 func (s *session) printUnseen(u app.Unseen) error {

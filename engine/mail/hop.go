@@ -8,10 +8,12 @@ type Join string
 // The joins. A queue id is proof: one log names the id that the other one gave
 // (RFC 5321, 4.2.1: the text of the reply; "queued as 4PbC4z6W5Qz3tG3"). A
 // message id alone is not, for lists and resends share it: sender, recipient
-// and time agree as well.
+// and time agree as well. A notification is another message: the bounce, or the
+// warning of a delay, that tells the sender of this one, or the other way round.
 const (
-	ByQueueID   Join = "queue_id"
-	ByMessageID Join = "message_id"
+	ByQueueID      Join = "queue_id"
+	ByMessageID    Join = "message_id"
+	ByNotification Join = "notification"
 )
 
 // Hop is what the log of another gateway tells of the same message for the same

@@ -1,11 +1,11 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"os"
-	"slices"
 	"strings"
 )
 
@@ -17,53 +17,6 @@ type Finding struct {
 
 func fine(format string, args ...any) Finding  { return Finding{true, fmt.Sprintf(format, args...)} }
 func wrong(format string, args ...any) Finding { return Finding{false, fmt.Sprintf(format, args...)} }
-
-// harmlessChecks never refuse a message.
-func harmlessChecks() []string {
-	return []string{"permit_mynetworks", "permit_sasl_authenticated", "permit_tls_clientcerts", "permit", "warn_if_reject", "permit_auth_destination"}
-}
-
-// Doctor looks whether main.cf asks a sender access map and which checks stand
-// before it: what those refuse, no entry of the map can lift.
-func (o PostfixOptions) Doctor(ctx context.Context) []Finding {
-	c, err := readPostfixConf(ctx, o.ConfigDir)
-	if err != nil {
-		return []Finding{wrong("postconf cannot be asked: %v", err)}
-	}
-	table := o.Type + ":" + o.Path
-	var before []string
-	for _, list := range restrictionLists {
-		items := words(c.values[list])
-		for i, item := range items {
-			if item == table && i > 0 && items[i-1] == "check_sender_access" {
-				return o.found(c, list, before)
-			}
-			if strings.Contains(item, ":") || slices.Contains(harmlessChecks(), item) {
-				continue
-			}
-			if i+1 < len(items) && strings.Contains(items[i+1], ":") {
-				item += " " + items[i+1]
-			}
-			before = append(before, item)
-		}
-	}
-	return []Finding{wrong("main.cf does not ask the map: put `check_sender_access %s` into smtpd_sender_restrictions, before every other check of the sender", table)}
-}
-
-func (o PostfixOptions) found(c postfixConf, list string, before []string) []Finding {
-	f := []Finding{fine("%s asks check_sender_access %s:%s", list, o.Type, o.Path)}
-	before = slices.DeleteFunc(before, func(check string) bool { return check == "check_sender_access" })
-	if len(before) > 0 {
-		f = append(f, fine("before it stand %s: what they refuse an entry here cannot lift", strings.Join(before, ", ")))
-	}
-	if d := c.values["recipient_delimiter"]; d != "" {
-		f = append(f, fine("recipient_delimiter is %q: an entry for a@d counts for a%sx@d as well", d, d[:1]))
-	}
-	if o.Type != "texthash" && !postfixMap(o).built() {
-		f = append(f, wrong("the database of %s does not exist: run postmap %s:%s", o.Path, o.Type, o.Path))
-	}
-	return append(f, writable(o.Path)...)
-}
 
 // writable looks whether the block of a list file can be written.
 func writable(path string) []Finding {
@@ -81,8 +34,10 @@ func writable(path string) []Finding {
 }
 
 // DoctorFile looks whether a gateway's own configuration names a list file, and
-// whether a rule that refuses stands before the place.
-func DoctorFile(config, path string, refusals ...string) []Finding {
+// whether a rule that refuses stands before the place. With verbs, those of its
+// statements by name, true for what refuses, the list has to be asked in a
+// statement that refuses or before one: after the last of them no entry can win.
+func DoctorFile(config, path string, verbs map[string]bool) []Finding {
 	if config == "" {
 		return append([]Finding{fine("the gateway's configuration is not named (config:), so nobody looked whether it asks %s", path)}, writable(path)...)
 	}
@@ -90,28 +45,50 @@ func DoctorFile(config, path string, refusals ...string) []Finding {
 	if err != nil {
 		return []Finding{wrong("the gateway's configuration cannot be read: %v", err)}
 	}
-	number := 0
-	var before []string
+	number, asked := 0, 0
+	inRefusal := false // the line belongs to a statement that refuses
+	var before, after []string
 	for line := range strings.Lines(string(text)) {
 		number++
 		said := strings.TrimSpace(line)
 		if strings.HasPrefix(said, "#") {
 			continue
 		}
-		if strings.Contains(said, path) {
-			f := []Finding{fine("%s:%d names %s", config, number, path)}
-			if len(before) > 0 {
-				f = append(f, fine("before it can refuse: %s", strings.Join(before, ", ")))
-			}
-			return append(f, writable(path)...)
+		word, _, _ := strings.Cut(strings.ReplaceAll(said, "\t", " "), " ")
+		if refuses, verb := verbs[word]; verb {
+			inRefusal = refuses
+		} else {
+			word = ""
 		}
-		for _, word := range refusals {
-			if strings.HasPrefix(said, word) {
-				before = append(before, fmt.Sprintf("%s:%d", config, number))
+		place := fmt.Sprintf("%s:%d", config, number)
+		switch names := strings.Contains(said, path); {
+		case asked == 0 && names:
+			asked = number
+			if inRefusal {
+				after = append(after, place)
 			}
+		case asked == 0 && word != "" && inRefusal:
+			before = append(before, place)
+		case word != "" && inRefusal:
+			after = append(after, place)
 		}
 	}
-	return []Finding{wrong("%s does not name %s: docs/publishing.md has the lines that it needs", config, path)}
+	switch {
+	case asked == 0:
+		return []Finding{wrong("%s does not name %s: docs/publishing.md has the lines that it needs", config, path)}
+	case len(verbs) > 0 && len(after) == 0:
+		return []Finding{wrong("%s:%d asks %s where nothing is refused any more: no entry can win, move it before %s", config, asked, path, cmp.Or(strings.Join(before, ", "), "a rule that refuses"))}
+	}
+	f := []Finding{fine("%s:%d names %s", config, asked, path)}
+	if len(before) > 0 {
+		f = append(f, fine("before it can refuse: %s", strings.Join(before, ", ")))
+	}
+	return append(f, writable(path)...)
+}
+
+// EximVerbs are the verbs of Exim's ACLs; those that are true refuse.
+func EximVerbs() map[string]bool {
+	return map[string]bool{"deny": true, "drop": true, "defer": true, "require": true, "accept": false, "warn": false, "discard": false}
 }
 
 // DoctorGate looks whether a gate's place answers and whether a Postfix of this

@@ -14,6 +14,7 @@ import (
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/mimecast"
 )
 
 // Mimecast publishes through the vendor's API: bypasses and relay entries as
@@ -68,7 +69,7 @@ func (g *Mimecast) Fits(e Entry) ([]string, error) {
 		if _, err := exactMember(m.Sender); err != nil {
 			return nil, err
 		}
-		if g.api.old && len(e.Change.ManagedDelete) > 0 {
+		if g.api.Old() && len(e.Change.ManagedDelete) > 0 {
 			return nil, errors.New("API 1.0 cannot take an entry off a user's list: do it in the console, or use API 2.0")
 		}
 		limits = append(limits, "the API cannot list users' entries, so nobody can ask whether it is still there")
@@ -96,7 +97,7 @@ type done struct {
 	Member    string `json:"member,omitempty"`
 	Recipient string `json:"recipient,omitempty"`
 	Sender    string `json:"sender,omitempty"`
-	Action    string `json:"action,omitempty"` // permit, block or delete
+	Action    string `json:"action,omitempty"` // permit, block or delete; of a group: relay (added), else removed
 }
 
 func (g *Mimecast) remembered() ([]done, error) {
@@ -125,7 +126,7 @@ func (g *Mimecast) remember(list []done) error {
 // step is one writing call, and what is to be remembered of it.
 type step struct {
 	exception int
-	call      apiRequest
+	call      mimecast.Request
 	adds      *done // remembered before the call
 	drops     *done // forgotten after it
 }
@@ -144,7 +145,7 @@ func (g *Mimecast) steps(ctx context.Context, want []Entry) ([]step, EntryErrors
 	}
 	var steps []step
 	for _, e := range want {
-		if len(e.Change.Policies) > 0 {
+		if _, _, relay := e.Change.RelayMember(); len(e.Change.Policies) > 0 && !relay {
 			s, err := g.policySteps(ctx, e, have)
 			if err != nil {
 				failed[e.ID] = err
@@ -222,31 +223,42 @@ func (g *Mimecast) listSteps(ctx context.Context, e Entry, was []done) ([]step, 
 		}
 	}
 	for _, m := range e.Change.GroupRemove {
-		id, err := g.api.groupID(ctx, m.Group)
+		s, err := g.memberSteps(ctx, done{Exception: e.ID, Group: m.Group, Member: m.Member}, "remove")
+		steps = append(steps, s...)
 		if err != nil {
 			return steps, err
 		}
-		members, err := g.api.members(ctx, id)
-		if err != nil {
-			return steps, err
-		}
-		who, err := exactMember(m.Member)
-		if err != nil {
-			return steps, err
-		}
-		if slices.Contains(members, who) {
-			steps = append(steps, step{exception: e.ID, call: memberRequest("remove", id, who), adds: &done{Exception: e.ID, Group: m.Group, Member: who}})
-		}
+	}
+	if group, member, relay := e.Change.RelayMember(); relay {
+		s, err := g.memberSteps(ctx, done{Exception: e.ID, Group: group, Member: member, Action: "relay"}, "add")
+		return append(steps, s...), err
 	}
 	return steps, nil
 }
 
-func managedRequest(sender, recipient, action string) apiRequest {
-	return apiRequest{http.MethodPost, "/api/managedsender/permit-or-block-sender", map[string]any{"data": []any{map[string]any{"sender": sender, "to": recipient, "action": action}}}}
+// memberSteps takes a member out of a group or puts it in, where it is not so
+// already. What others did is not ours to take back.
+func (g *Mimecast) memberSteps(ctx context.Context, d done, verb string) ([]step, error) {
+	id, err := g.api.groupID(ctx, d.Group)
+	if err != nil {
+		return nil, err
+	}
+	members, err := g.api.members(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if d.Member, err = exactMember(d.Member); err != nil || slices.Contains(members, d.Member) == (verb == "add") {
+		return nil, err
+	}
+	return []step{{exception: d.Exception, call: memberRequest(verb, id, d.Member), adds: &d}}, nil
 }
 
-func managedDeleteRequest(sender, recipient string) apiRequest {
-	return apiRequest{http.MethodPost, "/email/cloud-gateway/v1/managed-senders/recipients/" + url.PathEscape(recipient) + "/bulk-delete", map[string]any{"senders": []string{sender}}}
+func managedRequest(sender, recipient, action string) mimecast.Request {
+	return mimecast.Request{Method: http.MethodPost, Path: "/api/managedsender/permit-or-block-sender", Body: map[string]any{"data": []any{map[string]any{"sender": sender, "to": recipient, "action": action}}}}
+}
+
+func managedDeleteRequest(sender, recipient string) mimecast.Request {
+	return mimecast.Request{Method: http.MethodPost, Path: "/email/cloud-gateway/v1/managed-senders/recipients/" + url.PathEscape(recipient) + "/bulk-delete", Body: map[string]any{"senders": []string{sender}}}
 }
 
 // endSteps takes back what is no longer wanted.
@@ -270,10 +282,10 @@ func (g *Mimecast) endSteps(ctx context.Context, want []Entry, have []blockedSen
 			if err != nil {
 				return steps, err
 			}
-			s.call = memberRequest("add", id, d.Member)
+			s.call = memberRequest(map[bool]string{true: "remove", false: "add"}[d.Action == "relay"], id, d.Member)
 		case d.Action == "delete":
 			s.call = managedRequest(d.Sender, d.Recipient, "block")
-		case g.api.old:
+		case g.api.Old():
 			return steps, fmt.Errorf("API 1.0 cannot take the entry for %s off the list of %s: do it in the console", d.Sender, d.Recipient)
 		default:
 			s.call = managedDeleteRequest(d.Sender, d.Recipient)
@@ -291,7 +303,7 @@ func (g *Mimecast) Plan(ctx context.Context, want []Entry) (Plan, error) {
 	}
 	var p Plan
 	for _, s := range steps {
-		p = append(p, s.call.text(g.api.base))
+		p = append(p, callText(s.call, g.api.Base()))
 	}
 	return p, err
 }
@@ -304,7 +316,7 @@ func (g *Mimecast) Apply(ctx context.Context, want []Entry) error {
 	}
 	for _, s := range steps {
 		if err := g.do(ctx, s); err != nil {
-			var limit *RateLimitError
+			var limit *mimecast.RateLimitError
 			if errors.As(err, &limit) {
 				return err
 			}
@@ -327,7 +339,7 @@ func (g *Mimecast) do(ctx context.Context, s step) error {
 			return err
 		}
 	}
-	if _, _, err := g.api.call(ctx, s.call); err != nil {
+	if _, _, err := g.api.Call(ctx, s.call); err != nil {
 		if s.adds != nil {
 			err = errors.Join(err, g.remember(list))
 		}

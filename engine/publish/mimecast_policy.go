@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
+	"mailwhy/engine/mimecast"
 )
 
 // blockedSender is a Blocked Senders policy in the words of API 2.0. API 1.0
@@ -34,12 +36,32 @@ type blockedSender struct {
 	SourceIPs     []string  `json:"sourceIPs"`
 }
 
-// apiTarget is one side of a policy.
+// apiTarget is one side of a policy. API 1.0 and 2.0 name a domain and a group
+// differently; we keep the words of 1.0, see v2 and v1.
 type apiTarget struct {
 	Type         string `json:"type"`
 	EmailAddress string `json:"emailAddress,omitempty"`
-	EmailDomain  string `json:"emailDomain,omitempty"`
-	GroupID      string `json:"groupId,omitempty"`
+	EmailDomain  string `json:"emailDomain,omitempty"` // 1.0
+	GroupID      string `json:"groupId,omitempty"`     // 1.0
+
+	Domain string     `json:"domain,omitempty"` // 2.0
+	Group  apiGroupID `json:"group,omitzero"`   // 2.0
+}
+
+type apiGroupID struct {
+	ID string `json:"id"`
+}
+
+// v2 is a side in the words of API 2.0.
+func (t apiTarget) v2() apiTarget {
+	t.Domain, t.Group.ID, t.EmailDomain, t.GroupID = cmp.Or(t.Domain, t.EmailDomain), cmp.Or(t.Group.ID, t.GroupID), "", ""
+	return t
+}
+
+// v1 is a side in the words of API 1.0.
+func (t apiTarget) v1() apiTarget {
+	t.EmailDomain, t.GroupID, t.Domain, t.Group.ID = cmp.Or(t.EmailDomain, t.Domain), cmp.Or(t.GroupID, t.Group.ID), "", ""
+	return t
 }
 
 // v1Policy is the same policy in API 1.0's words.
@@ -151,16 +173,16 @@ const (
 // policies reads every Blocked Senders policy.
 func (a *MimecastAPI) policies(ctx context.Context) ([]blockedSender, error) {
 	var all []blockedSender
-	err := a.list(ctx, func(token string) apiRequest {
-		if a.old {
-			return apiRequest{http.MethodPost, v1Policies + "get-policy", paged(token)}
+	err := a.list(ctx, func(token string) mimecast.Request {
+		if a.Old() {
+			return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "get-policy", Body: paged(token)}
 		}
 		query := fmt.Sprintf("?pageSize=%d", pageSize)
 		if token != "" {
 			query += "&pageToken=" + url.QueryEscape(token)
 		}
-		return apiRequest{http.MethodGet, v2Policies + query, nil}
-	}, func(answer apiAnswer, body []byte) error {
+		return mimecast.Request{Method: http.MethodGet, Path: v2Policies + query, Body: nil}
+	}, func(answer mimecast.Answer, body []byte) error {
 		page, err := a.readPolicies(answer, body)
 		all = append(all, page...)
 		return err
@@ -170,8 +192,8 @@ func (a *MimecastAPI) policies(ctx context.Context) ([]blockedSender, error) {
 
 // readPolicies takes the list from where an answer has it: data, definitions or
 // policies.
-func (a *MimecastAPI) readPolicies(answer apiAnswer, body []byte) ([]blockedSender, error) {
-	if a.old {
+func (a *MimecastAPI) readPolicies(answer mimecast.Answer, body []byte) ([]blockedSender, error) {
+	if a.Old() {
 		var list []v1Policy
 		if err := json.Unmarshal(answer.Data, &list); err != nil {
 			return nil, fmt.Errorf("the API's list of policies is not understood: %w", err)
@@ -192,25 +214,27 @@ func (a *MimecastAPI) readPolicies(answer apiAnswer, body []byte) ([]blockedSend
 			page[i].ID = page[i].PolicyID
 		}
 		page[i].PolicyID = ""
+		page[i].From, page[i].To = page[i].From.v1(), page[i].To.v1()
 	}
 	return page, nil
 }
 
-func (a *MimecastAPI) createRequest(b blockedSender) apiRequest {
-	if a.old {
-		return apiRequest{http.MethodPost, v1Policies + "create-policy", map[string]any{"data": []any{b.v1()}}}
+func (a *MimecastAPI) createRequest(b blockedSender) mimecast.Request {
+	if a.Old() {
+		return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "create-policy", Body: map[string]any{"data": []any{b.v1()}}}
 	}
-	return apiRequest{http.MethodPost, v2Policies, b}
+	b.From, b.To = b.From.v2(), b.To.v2()
+	return mimecast.Request{Method: http.MethodPost, Path: v2Policies, Body: b}
 }
 
 // updateRequest carries every field: the API resets some that are left out.
-func (a *MimecastAPI) updateRequest(b blockedSender) apiRequest {
-	if a.old {
-		return apiRequest{http.MethodPost, v1Policies + "update-policy", map[string]any{"data": []any{b.v1()}}}
+func (a *MimecastAPI) updateRequest(b blockedSender) mimecast.Request {
+	if a.Old() {
+		return mimecast.Request{Method: http.MethodPost, Path: v1Policies + "update-policy", Body: map[string]any{"data": []any{b.v1()}}}
 	}
 	id := b.ID
-	b.ID = ""
-	return apiRequest{http.MethodPatch, v2Policies + "/" + url.PathEscape(id), b}
+	b.ID, b.From, b.To = "", b.From.v2(), b.To.v2()
+	return mimecast.Request{Method: http.MethodPatch, Path: v2Policies + "/" + url.PathEscape(id), Body: b}
 }
 
 // group is a profile group.
@@ -223,9 +247,9 @@ type group struct {
 // of a name, so that the exact one has to be picked.
 func (a *MimecastAPI) groups(ctx context.Context, name string) ([]group, error) {
 	var all []group
-	err := a.list(ctx, func(token string) apiRequest {
-		return apiRequest{http.MethodPost, "/api/directory/find-groups", paged(token, map[string]any{"query": name, "source": "cloud"})}
-	}, func(answer apiAnswer, _ []byte) error {
+	err := a.list(ctx, func(token string) mimecast.Request {
+		return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/find-groups", Body: paged(token, map[string]any{"query": name, "source": "cloud"})}
+	}, func(answer mimecast.Answer, _ []byte) error {
 		var data []struct {
 			Folders []group `json:"folders"`
 		}
@@ -278,9 +302,9 @@ func (m member) String() string {
 
 func (a *MimecastAPI) members(ctx context.Context, id string) ([]string, error) {
 	var all []string
-	err := a.list(ctx, func(token string) apiRequest {
-		return apiRequest{http.MethodPost, "/api/directory/get-group-members", paged(token, map[string]any{"id": id})}
-	}, func(answer apiAnswer, _ []byte) error {
+	err := a.list(ctx, func(token string) mimecast.Request {
+		return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/get-group-members", Body: paged(token, map[string]any{"id": id})}
+	}, func(answer mimecast.Answer, _ []byte) error {
 		var data []struct {
 			Members []member `json:"groupMembers"`
 		}
@@ -298,10 +322,10 @@ func (a *MimecastAPI) members(ctx context.Context, id string) ([]string, error) 
 }
 
 // memberRequest adds a member to a group or removes it.
-func memberRequest(verb, groupID, who string) apiRequest {
+func memberRequest(verb, groupID, who string) mimecast.Request {
 	kind := "domain"
 	if strings.Contains(who, "@") {
 		kind = "emailAddress"
 	}
-	return apiRequest{http.MethodPost, "/api/directory/" + verb + "-group-member", map[string]any{"data": []any{map[string]any{"id": groupID, kind: who}}}}
+	return mimecast.Request{Method: http.MethodPost, Path: "/api/directory/" + verb + "-group-member", Body: map[string]any{"data": []any{map[string]any{"id": groupID, kind: who}}}}
 }

@@ -120,19 +120,3 @@ func dateOf(text string) string {
 	}
 	return text
 }
-
-// ReadSenderList reads a list of blocked senders of Exim (lsearch) or rspamd (a
-// map): an address, a domain, "*@domain" or "@domain" a line.
-func ReadSenderList(name string, text []byte) SiteCheck {
-	check := SiteCheck{List: name, Check: "sender", Name: name}
-	for _, line := range logicalLines(text) {
-		key, _, _ := strings.Cut(line.text, " ")
-		key = strings.ToLower(strings.TrimSuffix(strings.TrimSpace(strings.SplitN(key, "\t", 2)[0]), ":"))
-		key = strings.TrimPrefix(strings.TrimPrefix(key, "*"), "@")
-		if _, err := exactMember(key); err != nil {
-			continue
-		}
-		check.Entries = append(check.Entries, SiteEntry{Key: key, Action: "reject", Origin: fmt.Sprintf("%s:%d", name, line.number)})
-	}
-	return check
-}

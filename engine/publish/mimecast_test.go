@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"mailwhy/engine"
+	"mailwhy/engine/mimecast"
 )
 
 // fakeAPI answers as the documented contract says, with its faults. It is used
@@ -34,7 +35,7 @@ type fakeAPI struct {
 	listName string        // definitions or policies
 }
 
-var groupNames = map[string]string{"eNopaque1": "Blocked Senders", "eNopaque2": "Blocked Senders (old)", "eNopaque3": "Sales"}
+var groupNames = map[string]string{"eNopaque1": "Blocked Senders", "eNopaque2": "Blocked Senders (old)", "eNopaque3": "Sales", "eNopaque4": "Relay"}
 
 func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var body map[string]any
@@ -89,11 +90,13 @@ func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request, body map[string]
 		token, _ := body["meta"].(map[string]any)["pagination"].(map[string]any)["pageToken"].(string)
 		f.page(w, token)
 	case path == v2Policies:
+		f.readSides(body, "emailDomain", "groupId")
 		body["policyId"] = fmt.Sprint("id-", len(f.policies))
 		f.policies = append(f.policies, body)
 		answer(w, map[string]any{"policyId": body["policyId"]})
 	case path == v1Policies+"create-policy":
 		p := item(body)
+		f.readSides(p["policy"].(map[string]any), "domain", "group")
 		p["id"] = fmt.Sprint("id-", len(f.policies))
 		f.policies = append(f.policies, p)
 		wrap([]any{p})
@@ -102,13 +105,14 @@ func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request, body map[string]
 		f.update(fmt.Sprint(p["id"]), p)
 		wrap([]any{p})
 	case strings.HasPrefix(path, v2Policies+"/"):
+		f.readSides(body, "emailDomain", "groupId")
 		id := strings.TrimPrefix(path, v2Policies+"/")
 		body["policyId"] = id
 		f.update(id, body)
 		answer(w, body)
 	case path == "/api/directory/find-groups":
 		var folders []any
-		for _, id := range []string{"eNopaque2", "eNopaque1", "eNopaque3"} {
+		for _, id := range []string{"eNopaque2", "eNopaque1", "eNopaque3", "eNopaque4"} {
 			if strings.Contains(groupNames[id], fmt.Sprint(item(body)["query"])) {
 				folders = append(folders, map[string]any{"id": id, "description": groupNames[id]})
 			}
@@ -139,6 +143,17 @@ func (f *fakeAPI) serve(w http.ResponseWriter, r *http.Request, body map[string]
 		answer(w, map[string]any{})
 	default:
 		f.t.Errorf("a call that the contract does not have: %s %s", r.Method, path)
+	}
+}
+
+// readSides fails on the words of the other version of the API.
+func (f *fakeAPI) readSides(policy map[string]any, foreign ...string) {
+	for _, side := range []string{"from", "to"} {
+		for _, word := range foreign {
+			if _, is := policy[side].(map[string]any)[word]; is {
+				f.t.Errorf("this version of the API does not know %s.%s: %v", side, word, policy)
+			}
+		}
 	}
 }
 
@@ -189,11 +204,11 @@ func startAPI(t *testing.T, version string) (*fakeAPI, *Mimecast) {
 	}
 	server := httptest.NewServer(f)
 	t.Cleanup(server.Close)
-	api, err := NewMimecastAPI(server.URL, version, MimecastKeys{ClientID: "client", ClientSecret: "secret", AppID: "app", AppKey: "key", AccessKey: "access", SecretKey: "c2VjcmV0"}, nil)
+	api, err := mimecast.New(server.URL, version, mimecast.Keys{ClientID: "client", ClientSecret: "secret", AppID: "app", AppKey: "key", AccessKey: "access", SecretKey: "c2VjcmV0"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return f, NewMimecast("mimecast", api, filepath.Join(t.TempDir(), "state.json"))
+	return f, NewMimecast("mimecast", &MimecastAPI{api}, filepath.Join(t.TempDir(), "state.json"))
 }
 
 func (f *fakeAPI) ours() (enabled, all int) {
@@ -259,6 +274,39 @@ func TestMimecastPublishesAndWithdraws(t *testing.T) {
 	}
 }
 
+// TestMimecastRelayIsAGroupMember: a relay entry is a member of the group Relay,
+// as the vendor's article has it, and what a dry run shows is what the engine
+// tells a person to send.
+func TestMimecastRelayIsAGroupMember(t *testing.T) {
+	f, g := startAPI(t, "2.0")
+	relay := func(id int, who string) Entry {
+		e := bypass(id, "x@acme.example", to(who))
+		e.Change.Kind, e.Change.Policies[0].From = engine.KindRelay, engine.Spec{Type: engine.ExternalAddresses}
+		return e
+	}
+	f.members["eNopaque4"] = []string{"there@home.example"}
+	want := []Entry{relay(1, "leaver@home.example"), relay(2, "there@home.example")}
+	plan, err := g.Plan(t.Context(), want)
+	if err != nil || len(plan) != 1 || !strings.Contains(plan[0], `/api/directory/add-group-member {"data":[{"emailAddress":"leaver@home.example","id":"eNopaque4"}]}`) {
+		t.Fatalf("plan %s (%v)", plan, err)
+	}
+	if told := engine.APICalls(want[0].Change); told[0].Path != "/api/directory/add-group-member" {
+		t.Errorf("a person is told %+v", told)
+	}
+	if err := errors.Join(g.Apply(t.Context(), want), g.Verify(t.Context(), want)); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.members["eNopaque4"]; !slices.Equal(got, []string{"there@home.example", "leaver@home.example"}) || len(f.policies) != 5 {
+		t.Errorf("members %v, %d policies", got, len(f.policies))
+	}
+	if err := g.Withdraw(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.members["eNopaque4"]; !slices.Equal(got, []string{"there@home.example"}) {
+		t.Errorf("withdrawn, the group has %v: the site's own member stays, ours goes", got)
+	}
+}
+
 func TestMimecastFaults(t *testing.T) {
 	one := mimecastEntries()[:1]
 	t.Run("the token ran out", func(t *testing.T) {
@@ -281,7 +329,7 @@ func TestMimecastFaults(t *testing.T) {
 	t.Run("a long one is told", func(t *testing.T) {
 		f, g := startAPI(t, "2.0")
 		f.limited = 42 * time.Second
-		var limit *RateLimitError
+		var limit *mimecast.RateLimitError
 		if err := g.Apply(t.Context(), one); !errors.As(err, &limit) || limit.Reset != 42*time.Second {
 			t.Errorf("got %v", err)
 		}

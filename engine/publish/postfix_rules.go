@@ -5,33 +5,11 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 )
-
-// SiteCheck is one restriction of a mail server, in the words of the policy
-// file's access section.
-type SiteCheck struct {
-	List       string      `yaml:"list"`
-	Check      string      `yaml:"check"` // sender, recipient, client, destination or opaque
-	Name       string      `yaml:"name"`
-	Subdomains bool        `yaml:"subdomains,omitempty"`
-	Exceptions bool        `yaml:"exceptions,omitempty"`
-	Entries    []SiteEntry `yaml:"entries,omitempty"`
-	Domains    []string    `yaml:"domains,omitempty"`
-}
-
-// SiteEntry is one line of a map.
-type SiteEntry struct {
-	Key    string `yaml:"key"`
-	Action string `yaml:"action"`
-	Text   string `yaml:"text,omitempty"`
-	Origin string `yaml:"origin"`
-}
 
 // PostfixRules are what a Postfix enforces at RCPT, as far as files say it.
 type PostfixRules struct {
@@ -58,7 +36,7 @@ func readPostfixConf(ctx context.Context, configDir string) (postfixConf, error)
 		argv = append(argv, "-c", configDir)
 	}
 	c := postfixConf{dir: cmp.Or(configDir, "/etc/postfix"), values: map[string]string{}}
-	for _, names := range [][]string{{"-n"}, slices.Concat([]string{"-x"}, restrictionLists, []string{"mydestination", "relay_domains", "virtual_mailbox_domains", "virtual_alias_domains", "mynetworks", "parent_domain_matches_subdomains", "smtpd_milters", "milter_default_action", "recipient_delimiter"})} {
+	for _, names := range [][]string{{"-n"}, slices.Concat([]string{"-x"}, restrictionLists, []string{"mydestination", "relay_domains", "virtual_mailbox_domains", "virtual_alias_domains", "mynetworks", "parent_domain_matches_subdomains", "smtpd_milters", "milter_default_action", "recipient_delimiter", "header_checks", "smtpd_relay_before_recipient_restrictions", "smtpd_reject_unlisted_recipient", "soft_bounce"})} {
 		out, err := runCommand(ctx, "", slices.Concat(argv, names)...)
 		if err != nil {
 			return c, err
@@ -94,114 +72,212 @@ func words(value string) []string {
 }
 
 // ReadPostfixRules reads what a Postfix enforces from `postconf` and the text
-// of its access maps. Restrictions that no file can answer (block lists, policy
-// services, look-ups in databases and directories) are opaque. published are
-// the paths that exceptions are published to.
+// of its access maps and header_checks. Restrictions that no file can answer
+// (block lists, policy services, look-ups in databases and directories) are
+// opaque. published are the paths that exceptions are published to.
 func ReadPostfixRules(ctx context.Context, configDir string, published []string) (PostfixRules, error) {
 	c, err := readPostfixConf(ctx, configDir)
 	if err != nil {
 		return PostfixRules{}, err
 	}
-	r := PostfixRules{}
-	domains := map[string][]string{}
+	r := rulesReader{postfixConf: c, published: published, domains: map[string][]string{}}
 	for _, name := range []string{"mydestination", "virtual_mailbox_domains", "virtual_alias_domains", "relay_domains"} {
 		list, whole := plainDomains(c.values[name])
 		if !whole {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s names a table: its domains are not read", name))
+			r.note("%s names a table: its domains are not read", name)
 		}
-		domains[name] = list
+		r.domains[name] = list
 	}
-	r.Internal = slices.Concat(domains["mydestination"], domains["virtual_mailbox_domains"], domains["virtual_alias_domains"])
-	parents := func(feature string) bool {
-		return slices.Contains(words(c.values["parent_domain_matches_subdomains"]), feature)
+	r.rules.Internal = slices.Concat(r.domains["mydestination"], r.domains["virtual_mailbox_domains"], r.domains["virtual_alias_domains"])
+	for _, list := range c.lists() {
+		r.readList(list)
 	}
-	for _, list := range restrictionLists {
-		items := words(c.values[list])
-		for i := 0; i < len(items); i++ {
-			check := SiteCheck{List: list, Name: items[i], Check: "opaque"}
-			switch items[i] {
-			case "check_sender_access", "check_recipient_access", "check_client_access", "check_helo_access", "reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender",
-				"reject_rhsbl_recipient", "reject_rhsbl_helo", "check_policy_service", "check_etrn_access", "check_sender_mx_access", "check_sender_ns_access", "check_sender_a_access",
-				"check_recipient_mx_access", "check_recipient_ns_access", "check_recipient_a_access", "check_helo_mx_access", "check_helo_ns_access", "check_helo_a_access",
-				"check_reverse_client_hostname_access", "check_client_ns_access", "check_client_mx_access", "check_client_a_access", "check_ccert_access", "check_sasl_access",
-				"permit_dnswl_client", "permit_rhswl_client":
-				if i+1 < len(items) {
-					i++
-					check.Name += " " + items[i]
-				}
-				r.readCheck(&check, items[i], c.dir, parents("smtpd_access_maps"), published)
-			case "permit_mynetworks":
-				check.Check = "client"
-				for _, network := range networks(c.values["mynetworks"]) {
-					check.Entries = append(check.Entries, SiteEntry{Key: network, Action: "permit", Origin: "permit_mynetworks"})
-				}
-			case "reject_unauth_destination", "defer_unauth_destination":
-				check.Check, check.Subdomains = "destination", parents("relay_domains")
-				check.Domains = append(slices.Clone(r.Internal), domains["relay_domains"]...)
-			case "permit":
-				check.Check = "client"
-				check.Entries = []SiteEntry{{Key: "0.0.0.0/0", Action: "permit", Origin: "permit"}, {Key: "::/0", Action: "permit", Origin: "permit"}}
-			case "reject":
-				check.Check = "client"
-				check.Entries = []SiteEntry{{Key: "0.0.0.0/0", Action: "reject", Origin: list + " reject"}, {Key: "::/0", Action: "reject", Origin: list + " reject"}}
-			case "permit_sasl_authenticated", "permit_tls_clientcerts", "permit_auth_destination", "warn_if_reject":
-				continue // nothing that a message from outside is decided by
-			}
-			r.Checks = append(r.Checks, check)
-		}
+	for _, table := range words(c.values["header_checks"]) {
+		check := SiteCheck{List: "header_checks", Check: "opaque", Name: "header_checks " + table}
+		r.readPatterns(&check, table, "header")
+		r.rules.Checks = append(r.rules.Checks, check)
 	}
-	return r, nil
+	if c.values["smtpd_reject_unlisted_recipient"] == "yes" && !slices.Contains(words(c.values["smtpd_recipient_restrictions"]), "reject_unlisted_recipient") {
+		r.rules.Checks = append(r.rules.Checks, SiteCheck{List: "smtpd_recipient_restrictions", Check: "opaque", Name: "smtpd_reject_unlisted_recipient"})
+	}
+	if c.values["soft_bounce"] == "yes" {
+		r.note("soft_bounce is on: what is called a refusal here is answered as a deferral")
+	}
+	return r.rules, nil
 }
 
-// readCheck reads the map of a check_*_access; what cannot be read stays opaque.
-func (r *PostfixRules) readCheck(check *SiteCheck, table, dir string, parents bool, published []string) {
-	verb, _, _ := strings.Cut(check.Name, " ")
+// lists are the restriction lists in the order in which smtpd asks them.
+func (c postfixConf) lists() []string {
+	if c.values["smtpd_relay_before_recipient_restrictions"] == "no" { // before compatibility_level 3.6
+		last := len(restrictionLists) - 1
+		return append(slices.Clone(restrictionLists[:last-1]), restrictionLists[last], restrictionLists[last-1])
+	}
+	return restrictionLists
+}
+
+// rulesReader puts together what a Postfix enforces.
+type rulesReader struct {
+	postfixConf
+	rules     PostfixRules
+	published []string
+	domains   map[string][]string // by the parameter that names them
+}
+
+func (r *rulesReader) note(format string, args ...any) {
+	r.rules.Notes = append(r.rules.Notes, fmt.Sprintf(format, args...))
+}
+
+// parents reports whether a feature's domains count for what is below them.
+func (r *rulesReader) parents(feature string) bool {
+	return slices.Contains(words(r.values["parent_domain_matches_subdomains"]), feature)
+}
+
+func (r *rulesReader) readList(list string) {
+	items := words(r.values[list])
+	warned := false // by warn_if_reject: the next restriction refuses nothing
+	for i := 0; i < len(items); i++ {
+		check := SiteCheck{List: list, Name: items[i], Check: "opaque"}
+		var more []SiteCheck
+		switch item := items[i]; {
+		case item == "warn_if_reject":
+			warned = true
+			continue
+		case item == "permit_sasl_authenticated" || item == "permit_tls_clientcerts":
+			continue // nothing that a message from outside is decided by
+		case takesArgument(item):
+			if i+1 < len(items) {
+				i++
+				check.Name += " " + items[i]
+			}
+			more = r.readCheck(&check, item, items[i])
+		case item == "permit_mynetworks":
+			check.Check = "client"
+			for _, network := range networks(r.values["mynetworks"]) {
+				check.Entries = append(check.Entries, SiteEntry{Key: network, Action: "permit", Origin: item})
+			}
+		case item == "reject_unauth_destination", item == "defer_unauth_destination", item == "permit_auth_destination":
+			check.Check, check.Subdomains = "destination", r.parents("relay_domains")
+			if item == "permit_auth_destination" {
+				check.Check = "auth_destination"
+			}
+			check.Domains = append(slices.Clone(r.rules.Internal), r.domains["relay_domains"]...)
+		case item == "permit", item == "reject", item == "defer", item == "defer_if_permit", item == "defer_if_reject":
+			check.Check = "client"
+			for _, all := range []string{"0.0.0.0/0", "::/0"} {
+				check.Entries = append(check.Entries, SiteEntry{Key: all, Action: item, Origin: list + " " + item})
+			}
+		}
+		if warned {
+			warned = false
+			check = onlyWarns(check)
+		}
+		r.rules.Checks = append(append(r.rules.Checks, check), more...)
+	}
+}
+
+// takesArgument reports whether a restriction is followed by its table, its
+// block list or its service.
+func takesArgument(item string) bool {
+	return strings.HasPrefix(item, "check_") || slices.Contains([]string{"reject_rbl_client", "reject_rhsbl_client", "reject_rhsbl_sender", "reject_rhsbl_recipient",
+		"reject_rhsbl_helo", "reject_rhsbl_reverse_client", "permit_dnswl_client", "permit_rhswl_client"}, item)
+}
+
+// onlyWarns is a check behind warn_if_reject: what it would refuse it only
+// notes in the log.
+func onlyWarns(check SiteCheck) SiteCheck {
+	if check.Check == "destination" || check.Check == "opaque" {
+		check.Check, check.Entries = "client", nil
+	}
+	for i, e := range check.Entries {
+		if strings.HasPrefix(e.Action, "defer") || e.Action == "reject" {
+			check.Entries[i].Action = "dunno"
+		}
+	}
+	return check
+}
+
+// readCheck reads the map of a check_*_access; what cannot be read stays
+// opaque. more follows the check: what of the same map looks at something that
+// no replay knows.
+func (r *rulesReader) readCheck(check *SiteCheck, verb, table string) (more []SiteCheck) {
 	looksAt, known := map[string]string{"check_sender_access": "sender", "check_recipient_access": "recipient", "check_client_access": "client"}[verb]
 	if !known {
-		return
+		return nil
 	}
 	kind, path, ok := strings.Cut(table, ":")
 	if !ok {
 		kind, path = "hash", table
 	}
+	if (kind == "pcre" || kind == "regexp") && looksAt != "client" {
+		r.readPatterns(check, table, looksAt)
+		return nil
+	}
 	if !slices.Contains([]string{"lmdb", "hash", "btree", "texthash", "cdb", "dbm", "sdbm", "cidr"}, kind) || kind == "cidr" && looksAt != "client" {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s: a %s: map is not read", check.Name, kind))
-		return
+		r.note("%s: a %s: map is not read", check.Name, kind)
+		return nil
 	}
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(dir, path)
-	}
+	path = r.absolute(path)
 	text, err := os.ReadFile(path)
 	if err != nil {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s: %v", check.Name, err))
-		return
+		r.note("%s: %v", check.Name, err)
+		return nil
 	}
-	check.Check, check.Subdomains, check.Exceptions = looksAt, parents, slices.Contains(published, path)
+	check.Check, check.Subdomains, check.Exceptions = looksAt, r.parents("smtpd_access_maps"), slices.Contains(r.published, path)
+	if looksAt != "client" {
+		check.Delimiters = r.values["recipient_delimiter"]
+	}
 	if check.Exceptions {
 		_, text, err = block{path}.read()
 		if err != nil {
-			r.Notes = append(r.Notes, err.Error())
+			r.note("%v", err)
 		}
 	}
+	if unread := r.readEntries(check, path, kind, text); unread {
+		more = append(more, SiteCheck{List: check.List, Check: "opaque", Name: check.Name + " (clients by name)"})
+	}
+	return more
+}
+
+// readEntries reads the lines of an access map. unreadClients tells that one
+// names a client as no log is sure to give it.
+func (r *rulesReader) readEntries(check *SiteCheck, path, kind string, text []byte) (unreadClients bool) {
 	offset := lineOffset(path, text)
 	for _, line := range logicalLines(text) {
 		key, value, _ := strings.Cut(strings.ReplaceAll(line.text, "\t", " "), " ")
 		origin := fmt.Sprintf("%s:%d", path, line.number+offset)
-		action, words := accessAction(strings.TrimSpace(value))
-		if action == "" {
-			r.Notes = append(r.Notes, fmt.Sprintf("%s: the action %q is not read", origin, short(value)))
-			continue
-		}
-		if looksAt == "client" {
-			network, ok := clientNetwork(key)
+		action, words := r.action(origin, strings.TrimSpace(value))
+		if check.Check == "client" {
+			network, ok := clientNetwork(key, kind == "cidr")
 			if !ok {
-				r.Notes = append(r.Notes, fmt.Sprintf("%s: a client by its name is not read", origin))
+				r.note("%s: a client by its name is not read", origin)
+				unreadClients = true
 				continue
 			}
 			key = network
 		}
 		check.Entries = append(check.Entries, SiteEntry{Key: strings.ToLower(key), Action: action, Text: words, Origin: origin})
 	}
+	if check.Check == "client" && kind != "cidr" { // looked up by the whole address, then by its first octets
+		slices.SortStableFunc(check.Entries, func(a, b SiteEntry) int { return networkBits(b.Key) - networkBits(a.Key) })
+	}
+	return unreadClients
+}
+
+// action reads what an entry does, and says so where it cannot.
+func (r *rulesReader) action(origin, value string) (action, text string) {
+	action, text = accessAction(value)
+	if action == "" {
+		r.note("%s: the action %q is not read", origin, short(value))
+		return "unknown", ""
+	}
+	return action, text
+}
+
+func (r *rulesReader) absolute(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(r.dir, path)
 }
 
 // lineOffset is how many lines of a file stand before the text that was read.
@@ -211,59 +287,6 @@ func lineOffset(path string, text []byte) int {
 		return 0
 	}
 	return bytes.Count(whole[:len(whole)-len(text)], []byte{'\n'})
-}
-
-var replyCode = regexp.MustCompile(`^([245]\d\d)(\s|$)`)
-
-// accessAction reads the right-hand side of an access map, see access(5); ""
-// when it is a restriction of its own or unknown.
-func accessAction(value string) (action, text string) {
-	word, rest, _ := strings.Cut(value, " ")
-	rest = strings.TrimSpace(rest)
-	if code := replyCode.FindStringSubmatch(value); code != nil && code[1][0] != '2' && !allDigits(value) {
-		return map[byte]string{'4': "defer", '5': "reject"}[code[1][0]], value
-	}
-	switch strings.ToUpper(word) {
-	case "REJECT":
-		return "reject", rest
-	case "DEFER", "DEFER_IF_PERMIT", "DEFER_IF_REJECT":
-		return "defer", rest
-	case "OK", "PERMIT":
-		return "permit", ""
-	case "DUNNO", "PREPEND", "WARN", "INFO", "BCC", "FILTER", "REDIRECT":
-		return "dunno", ""
-	case "HOLD":
-		return "hold", rest
-	case "DISCARD":
-		return "discard", rest
-	}
-	if value == "" || allDigits(value) {
-		return "permit", ""
-	}
-	return "", ""
-}
-
-func allDigits(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-// clientNetwork reads a key of a client map: an address, a network, or its
-// first octets.
-func clientNetwork(key string) (string, bool) {
-	if _, err := netip.ParsePrefix(key); err == nil {
-		return key, true
-	}
-	if _, err := netip.ParseAddr(key); err == nil {
-		return key, true
-	}
-	octets := strings.Split(key, ".")
-	if n := len(octets); n < 4 {
-		padded := strings.Join(append(octets, "0", "0", "0")[:4], ".")
-		if _, err := netip.ParseAddr(padded); err == nil {
-			return fmt.Sprintf("%s/%d", padded, 8*n), true
-		}
-	}
-	return "", false
 }
 
 // plainDomains are the domains that a parameter names itself; whole is false
@@ -283,7 +306,7 @@ func plainDomains(value string) (list []string, whole bool) {
 func networks(value string) (list []string) {
 	for _, w := range words(value) {
 		w = strings.NewReplacer("[", "", "]", "").Replace(w)
-		if _, ok := clientNetwork(w); ok {
+		if _, ok := clientNetwork(w, true); ok {
 			list = append(list, w)
 		}
 	}

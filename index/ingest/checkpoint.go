@@ -60,6 +60,16 @@ func readCheckpoint(dir string) (*checkpoint, error) {
 	return &checkpoint{Tail: head.Tail, Shards: head.Shards, Parser: snapshot}, nil
 }
 
+// StartOver forgets how far the logs were used: the next pump of the data folder
+// reads them from their beginning. None may run meanwhile.
+func StartOver(data string) error {
+	err := os.Remove(filepath.Join(data, checkpointName))
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return fmt.Errorf("remove checkpoint: %w", err)
+}
+
 // writeCheckpoint replaces the checkpoint at once: a crash leaves the old one
 // or the new one.
 func writeCheckpoint(dir string, c checkpoint) error {

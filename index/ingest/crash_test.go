@@ -19,7 +19,11 @@ import (
 	"mailwhy/engine/mail"
 )
 
-var kills = flag.Int("ingest.kills", 12, "how often TestKilledAtRandom kills the ingesting process")
+// killsAlways is how often the tests that are always run do their harm; with
+// more, the machine is taken to have nothing else to do.
+const killsAlways = 20
+
+var kills = flag.Int("ingest.kills", killsAlways, "how often TestKilledAtRandom kills the ingesting process")
 
 // victim is a folder whose log is written by the test and ingested by child
 // processes.

@@ -46,7 +46,7 @@ type Store interface {
 
 // Options of a pump.
 type Options struct {
-	Sources   []string // files and globs to read
+	Sources   []string // files, globs and folders to read: see tail.Expand
 	Data      string   // folder of the checkpoint
 	Index     Store
 	Location  *time.Location         // zone of stamps without one; nil = UTC
@@ -78,6 +78,7 @@ type Status struct {
 	Samples      []mail.Evidence // the newest of those, at most 100
 	Rotated      time.Time
 	Problem      string // a sentence; "" = well
+	Note         string // how its lines arrive, where that is not as a file; "" = there is nothing to say
 	Cut          int64  // lines over 1 MiB
 	LetGo        int64  // messages of all sources that were given up unfinished: see logparse.Parser.LetGo
 }
@@ -137,7 +138,7 @@ func New(o Options) (*Pump, error) {
 	}
 	start := tail.Options{Paths: o.Sources, Identify: logparse.SourceID, Interval: o.Reconcile}
 	if c != nil {
-		start.Start, p.shards = c.Tail, c.Shards
+		start.Start, p.shards, p.saver.kept = c.Tail, c.Shards, c.Tail
 	}
 	p.follower = tail.New(start)
 	return p, nil
@@ -288,6 +289,9 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 func (s *sink) Idle(ctx context.Context) error {
 	p := (*Pump)(s)
 	p.refresh()
+	p.mu.Lock()
+	p.backlog.finish()
+	p.mu.Unlock()
 	p.reading.Lock()
 	defer p.reading.Unlock()
 	if !p.saver.due(p.dirty) {
@@ -306,6 +310,7 @@ func (p *Pump) refresh() {
 	p.looked = time.Now()
 	files := p.follower.Files()
 	p.backlog.note(files)
+	p.status = make(map[string]Status, len(files))
 	for _, f := range files {
 		s := Status{Path: f.Path, Bytes: f.Offset, Behind: max(f.Size-f.Offset, 0), Rotated: f.Rotated, Problem: f.Problem, LastLine: p.read[f.Path]}
 		if stream := p.streams[f.ID]; stream != nil {

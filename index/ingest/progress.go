@@ -22,6 +22,7 @@ type backlog struct {
 	done  int64
 	start time.Time
 	fed   int64 // bytes parsed since
+	over  bool  // everything there was has been read; files may have been renamed since
 }
 
 func newBacklog(sources []string, now time.Time) (backlog, error) {
@@ -41,6 +42,9 @@ func newBacklog(sources []string, now time.Time) (backlog, error) {
 
 // note takes in how far the files were read.
 func (b *backlog) note(files []tail.File) {
+	if b.over {
+		return
+	}
 	b.done = 0
 	for _, f := range files {
 		size := b.sizes[f.Path]
@@ -51,6 +55,9 @@ func (b *backlog) note(files []tail.File) {
 		b.done += min(f.Offset, size)
 	}
 }
+
+// finish notes that everything there was has been read.
+func (b *backlog) finish() { b.over, b.done = true, b.total }
 
 // Progress tells how far the backlog has been read.
 func (p *Pump) Progress() Progress {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"mailwhy/logparse/tail"
 )
 
 // checkpointShare bounds what checkpoints cost the reader: the next one is not
@@ -20,11 +22,12 @@ type saver struct {
 	running sync.WaitGroup
 
 	mu     sync.Mutex
-	made   int       // checkpoints so far
-	newest int       // the newest one that is on disk
-	busy   bool      // one is being written in the background
-	failed bool      // the last one could not be written
-	next   time.Time // when one is due
+	made   int        // checkpoints so far
+	newest int        // the newest one that is on disk
+	busy   bool       // one is being written in the background
+	failed bool       // the last one could not be written
+	next   time.Time  // when one is due
+	kept   tail.State // of the newest one that is on disk
 }
 
 func (s *saver) start(ctx context.Context, o Options) {
@@ -69,7 +72,7 @@ func (s *saver) save(ctx context.Context, n int, c checkpoint, written <-chan st
 	err := writeCheckpoint(s.options.Data, c)
 	s.failed = err != nil
 	if err == nil {
-		s.newest = n
+		s.newest, s.kept = n, c.Tail
 	}
 	return err
 }
@@ -92,3 +95,17 @@ func (s *saver) later(n int, c checkpoint, written <-chan struct{}, done func(er
 
 // wait returns when nothing is being written any more.
 func (s *saver) wait() { s.running.Wait() }
+
+// Kept returns how many bytes of a plain file the checkpoint on disk covers:
+// what the index has for good and is never read again. 0 = none, or no such
+// file is followed.
+func (p *Pump) Kept(path string) int64 {
+	s := &p.saver
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, followed := s.kept.Paths[path]
+	if !followed {
+		return 0
+	}
+	return s.kept.Logs[id].Offset
+}

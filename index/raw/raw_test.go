@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"mailwhy/engine/mail"
@@ -157,13 +158,18 @@ func TestRewriteKeepsWhatItIsAskedFor(t *testing.T) {
 		check(t, s.Put(list[i:i+1]))
 	}
 	before := s.Size()
-	check(t, s.Close())
 	gone := map[uint64]bool{}
 	for _, e := range list[1].Evidence {
 		gone[Key(list[1].ID, e)] = true
 	}
-	check(t, Rewrite(path, func(key uint64, _ []byte) bool { return !gone[key] }))
-	s = open(t, path, nil)
+	check(t, s.Rewrite(before, func(key uint64, _ []byte, late bool) bool { return !late && !gone[key] }))
+	for range 2 {
+		if n := kept(t, s, list); n != 3998 {
+			t.Errorf("%d lines, want 3998", n)
+		}
+		check(t, s.Close())
+		s = open(t, path, nil)
+	}
 	if n := kept(t, s, list); n != 3998 {
 		t.Errorf("%d lines, want 3998", n)
 	}
@@ -177,6 +183,41 @@ func TestRewriteKeepsWhatItIsAskedFor(t *testing.T) {
 	t.Logf("%d bytes of lines: %d as they came, %d rewritten (%d%%)", lines, before, s.Size(), 100*s.Size()/int64(lines))
 	if s.Size()*4 > int64(lines) {
 		t.Errorf("%d bytes of lines take %d, more than a quarter", lines, s.Size())
+	}
+}
+
+// TestRewriteWhileItIsUsed puts and reads lines while the store is rewritten.
+func TestRewriteWhileItIsUsed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "raw")
+	list := messages(0, 1000)
+	s := open(t, path, nil)
+	check(t, s.Put(list[:500]))
+	mark := s.Size()
+	var using sync.WaitGroup
+	using.Go(func() {
+		for i := 500; i < len(list); i++ {
+			if err := s.Put(list[i : i+1]); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	using.Go(func() {
+		for i := range 500 {
+			if n := kept(t, s, list[i:i+1]); n != 2 {
+				t.Errorf("%d lines of message %d", n, i)
+			}
+		}
+	})
+	for range 5 {
+		if err := s.Rewrite(mark, func(uint64, []byte, bool) bool { return true }); err != nil {
+			t.Error(err)
+		}
+		mark = s.Size()
+	}
+	using.Wait()
+	check(t, s.Close())
+	if n := kept(t, open(t, path, nil), list); n != 2000 {
+		t.Errorf("%d lines, want 2000", n)
 	}
 }
 

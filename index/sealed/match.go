@@ -117,38 +117,37 @@ func clearOutside(set *bitset.BitSet, within Span, n int) {
 // any gives the documents that any lookup finds; nil when there are none.
 func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, error) {
 	var set *bitset.BitSet
-	add := func(ordinal uint) {
+	found := func() *bitset.BitSet {
 		if set == nil {
 			set = bitset.New(uint(s.Len()))
 		}
-		set.Set(ordinal)
+		return set
 	}
 	for _, l := range lookups {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if l.ID {
-			at, found, err := s.Find(l.Text, l.At)
+		switch {
+		case l.ID:
+			at, there, err := s.Find(l.Text, l.At)
 			if err != nil {
 				return nil, err
 			}
-			if found {
-				add(uint(at))
+			if there {
+				found().Set(uint(at))
 			}
-			continue
-		}
-		if l.Key {
-			if err := s.keyed(l, add); err != nil {
+		case l.Key:
+			if err := s.keyed(l, func(ordinal uint) { found().Set(ordinal) }); err != nil {
 				return nil, err
 			}
-			continue
-		}
-		d := s.fields[l.Field]
-		for i, value := range d.lookUp(l) {
-			if i%1024 == 1023 && ctx.Err() != nil {
-				return nil, ctx.Err()
+		default:
+			d := s.fields[l.Field]
+			for i, value := range d.lookUp(l) {
+				if i%1024 == 1023 && ctx.Err() != nil {
+					return nil, ctx.Err()
+				}
+				unite(d.docEnds.span(int(value), d.docs), found().Words())
 			}
-			postings(d.docEnds.span(int(value), d.docs), func(ordinal uint32) bool { add(uint(ordinal)); return true })
 		}
 	}
 	return set, nil
@@ -196,12 +195,13 @@ func keyHash(key string, ordinalBits uint) uint64 {
 
 func ordinalBits(count int) uint { return uint(bits.Len(uint(max(count, 1)))) }
 
-// Values calls each with the values of a field, ascending, and the documents
-// that have it; value is good until each returns.
-func (s *Segment) Values(field string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
+// Values calls each with the values of a field that contain a fragment,
+// ascending, and the documents that have it; "" = all values. value is good
+// until each returns.
+func (s *Segment) Values(field, fragment string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
 	defer s.guard(&err)
 	d := s.fields[field]
-	for i := range d.len() {
+	for i := range d.holding(fragment) {
 		documents := func(yield func(int) bool) {
 			postings(d.docEnds.span(i, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
 		}
@@ -212,12 +212,20 @@ func (s *Segment) Values(field string, each func(value []byte, documents iter.Se
 	return nil
 }
 
-// Having gives the documents that have a value.
-func (s *Segment) Having(field, value string) iter.Seq[int] {
+// holding yields the values that contain a fragment, ascending.
+func (d dictionary) holding(fragment string) iter.Seq[int] {
 	return func(yield func(int) bool) {
-		d := s.fields[field]
-		if at, ok := d.find(value); ok {
-			postings(d.docEnds.span(at, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
+		if fragment == "" {
+			for i := range d.len() {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+		for _, i := range d.containing(fragment) {
+			if !yield(int(i)) {
+				return
+			}
 		}
 	}
 }

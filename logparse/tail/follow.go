@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -45,7 +44,7 @@ func (f *Follower) look(ctx context.Context, sink Sink, path string) error {
 		return f.read(ctx, sink, o, false) // renamed away: what is left in it
 	}
 	if info.IsDir() {
-		o.Problem = path + " is a folder: name the files in it, such as " + filepath.Join(path, "*.log")
+		o.Problem = emptyFolder(path)
 		return nil
 	}
 	if Compressed(path) {
@@ -72,6 +71,14 @@ func (f *Follower) look(ctx context.Context, sink Sink, path string) error {
 		return err
 	}
 	return f.read(ctx, sink, o, false)
+}
+
+// emptyFolder says, in a sentence, why a folder gave no file.
+func emptyFolder(path string) string {
+	if _, err := os.ReadDir(path); err != nil {
+		return problem(path, err)
+	}
+	return path + " is a folder with no log in it yet; those that appear are read"
 }
 
 func problem(path string, err error) string {

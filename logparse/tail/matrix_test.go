@@ -261,6 +261,20 @@ var cells = []cell{
 		m.path = m.in(fmt.Sprintf("log-%d", n))
 		m.another(t)
 	}},
+	{name: "folder whose files appear and are moved away", paths: []string{""}, turn: func(t *testing.T, m *matrix, n int) {
+		m.caughtUp(t)
+		away := fmt.Sprintf("%s-%d", m.dir, n)
+		check(t, os.Rename(m.path, away))
+		m.reader.sink.looks(t, 2)
+		for i := range 100 {
+			m.write(t, fmt.Sprintf("2026-11-24T10:00:00Z mx1 where it was moved to %d %d", n, i), "\n")
+		}
+		m.caughtUp(t) // a restart would not find it there
+		check(t, os.Mkdir(m.in(fmt.Sprintf("folder-%d", n)), 0o700))
+		check(t, os.WriteFile(m.in(fmt.Sprintf(".hidden-%d", n)), []byte("2026-11-24T10:00:00Z mx1 hidden\n"), 0o600))
+		m.path = m.in(fmt.Sprintf("other-%d", n))
+		m.another(t)
+	}},
 	{name: "two files of one glob, by turns", turn: func(t *testing.T, m *matrix, n int) {
 		m.path = m.in(fmt.Sprintf("log-%c", 'a'+n%2))
 		m.another(t)

@@ -56,20 +56,24 @@ type decompressed struct {
 
 func (d *decompressed) Close() error { return d.close() }
 
-// Expand resolves globs and plain paths to the files there are, oldest first,
-// each once. A plain path is kept also when there is no such file.
+// Expand resolves globs, folders and plain paths to the files there are, oldest
+// first, each once. A folder, named or found by a glob, stands for the files in
+// it: not for those of its own folders, nor for hidden ones. A plain path is
+// kept also when there is no such file, and a folder while nothing is in it.
 func Expand(patterns []string) ([]string, error) {
 	var paths []string
 	for _, p := range patterns {
-		if !strings.ContainsAny(p, "*?[") {
-			paths = append(paths, p)
-			continue
-		}
-		found, err := filepath.Glob(p)
+		found, err := matches(p)
 		if err != nil {
-			return nil, fmt.Errorf("glob %s: %w", p, err)
+			return nil, err
 		}
-		paths = append(paths, found...)
+		for _, path := range found {
+			if files := filesIn(path); len(files) > 0 {
+				paths = append(paths, files...)
+			} else {
+				paths = append(paths, path)
+			}
+		}
 	}
 	slices.Sort(paths)
 	paths = slices.Compact(paths)
@@ -90,4 +94,42 @@ func Expand(patterns []string) ([]string, error) {
 		return 0
 	})
 	return paths, nil
+}
+
+// matches are the paths a source stands for, as they are named.
+func matches(source string) ([]string, error) {
+	if !strings.ContainsAny(source, "*?[") {
+		return []string{source}, nil
+	}
+	if _, err := os.Lstat(source); err == nil {
+		return []string{source}, nil // it is a name with such signs in it
+	}
+	found, err := filepath.Glob(source)
+	if err != nil {
+		return nil, fmt.Errorf("glob %s: %w", source, err)
+	}
+	return found, nil
+}
+
+// filesIn are the files that a folder stands for; nil when path is no folder,
+// or one that cannot be read, which looking at it then tells.
+func filesIn(path string) []string {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		return nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for _, e := range entries {
+		name := filepath.Join(path, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		if info, err := os.Stat(name); err == nil && info.Mode().IsRegular() {
+			files = append(files, name)
+		}
+	}
+	return files
 }

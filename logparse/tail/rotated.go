@@ -31,6 +31,32 @@ func (f *Follower) rename(o *follow) error {
 	return nil
 }
 
+// letGo takes the files that no source names any more out of those that are
+// looked at: of a glob or a folder they were moved away or deleted. What is
+// still written to them is read as of any file that was renamed.
+func (f *Follower) letGo(named []string) error {
+	if len(f.files) == len(named) {
+		return nil // each that is named was looked at, so there are no others
+	}
+	still := map[string]bool{}
+	for _, path := range named {
+		still[path] = true
+	}
+	for path, o := range f.files {
+		if still[path] {
+			continue
+		}
+		delete(f.files, path)
+		if o.handle == nil {
+			continue
+		}
+		if err := f.rename(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // finishOld reads on in files that were renamed away until they are quiet.
 func (f *Follower) finishOld(ctx context.Context, sink Sink) error {
 	for id, path := range f.lingering { // from before a restart

@@ -25,7 +25,7 @@ type Sink interface {
 
 // Options of a follower.
 type Options struct {
-	Paths    []string                      // files and globs
+	Paths    []string                      // files, globs and folders: see Expand
 	Identify func(firstLine []byte) string // identity of a log
 	Start    State                         // from before a restart; the zero State reads everything
 	Interval time.Duration                 // between two looks without an event; 0 = 2 s
@@ -164,6 +164,9 @@ func (f *Follower) Look(ctx context.Context, sink Sink) error {
 		if err := f.look(ctx, sink, path); err != nil {
 			return err
 		}
+	}
+	if err := f.letGo(paths); err != nil {
+		return err
 	}
 	if err := f.finishOld(ctx, sink); err != nil {
 		return err

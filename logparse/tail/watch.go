@@ -3,6 +3,7 @@ package tail
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -108,16 +109,23 @@ func noEvents(err error) string {
 	return err.Error()
 }
 
-// folders are those of the paths, and those of the files that links lead to.
+// folders are those of the paths, those that are sources themselves, and those
+// of the files that links lead to.
 func (f *Follower) folders() map[string]bool {
 	folders := map[string]bool{}
 	for _, p := range f.options.Paths {
-		matches, err := filepath.Glob(filepath.Dir(p))
+		around, err := filepath.Glob(filepath.Dir(p))
 		if err != nil {
 			continue // Look reports it
 		}
-		for _, m := range matches {
+		for _, m := range around {
 			folders[m] = true
+		}
+		named, _ := matches(p) // likewise
+		for _, m := range named {
+			if info, err := os.Stat(m); err == nil && info.IsDir() {
+				folders[m] = true
+			}
 		}
 	}
 	for path := range f.files {

@@ -34,6 +34,8 @@ type App struct {
 	lock *index.LockFile
 	pump *ingest.Pump
 
+	inputs []*input // none before Run
+
 	mu      sync.RWMutex
 	base    *engine.Set            // of the policy file
 	kept    []policyVersion        // contents the file had, oldest first; nil = not read yet
@@ -210,7 +212,7 @@ func (a *App) Troubles() []Trouble {
 		list = append(list, Trouble{filepath.Join(a.Config.Data, AuditName), "not everything was recorded: " + a.auditProblem})
 	}
 	if a.pumpProblem != "" {
-		list = append(list, Trouble{strings.Join(a.Config.Sources, " "), "not followed any more: " + a.pumpProblem})
+		list = append(list, Trouble{strings.Join(append(a.Inputs(), a.Config.Sources...), " "), "not followed any more: " + a.pumpProblem})
 	}
 	found := a.Index.Problems()
 	if a.pump != nil {
@@ -226,16 +228,22 @@ func (a *App) Troubles() []Trouble {
 // edit is in force within a second.
 const lookEvery = 300 * time.Millisecond
 
-// Run follows the logs, the policy file and the journal until ctx ends. When
+// Run follows the logs, the inputs, the policy file and the journal until ctx ends. When
 // the logs cannot be followed any more the rest goes on, and Problems says so.
 func (a *App) Run(ctx context.Context) error {
-	pump, err := a.newPump(a.Config.Sources)
+	pump, err := a.newPump(a.Followed())
 	if err != nil {
 		return err
 	}
+	inputs := a.openInputs(pump)
 	a.mu.Lock()
-	a.pump = pump
+	a.pump, a.inputs = pump, inputs
 	a.mu.Unlock()
+	var filling sync.WaitGroup
+	defer filling.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	filling.Go(func() { runInputs(ctx, inputs) })
 	done := make(chan error, 1)
 	go func() { done <- pump.Run(ctx) }()
 	tick := time.NewTicker(lookEvery)
@@ -278,7 +286,7 @@ func (a *App) Ingest(ctx context.Context, sources []string, watch func(ingest.Pr
 	for {
 		select {
 		case err := <-done:
-			return pump.Status(), err
+			return a.foldInputs(pump.Status(), nil), err
 		case <-tick.C:
 			if watch != nil {
 				watch(pump.Progress())
@@ -381,7 +389,7 @@ func (a *App) Sources() []ingest.Status {
 	if a.pump == nil {
 		return nil
 	}
-	return a.pump.Status()
+	return a.foldInputs(a.pump.Status(), a.inputs)
 }
 
 // Runner runs a command line in the owner's process for a peer.

@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"mailwhy/cmd/internal/config"
+	"mailwhy/engine/mimecast"
 	"mailwhy/engine/publish"
 )
 
@@ -24,22 +25,22 @@ type credentials struct {
 
 // readCredentials reads the file, which nobody but its owner may read, and then
 // the environment for what it lacks.
-func readCredentials(path string, env func(string) string) (publish.MimecastKeys, error) {
+func readCredentials(path string, env func(string) string) (mimecast.Keys, error) {
 	var c credentials
 	if path != "" {
 		info, err := os.Stat(path)
 		if err != nil {
-			return publish.MimecastKeys{}, fmt.Errorf("read credentials: %w", err)
+			return mimecast.Keys{}, fmt.Errorf("read credentials: %w", err)
 		}
 		if info.Mode().Perm()&0o077 != 0 {
-			return publish.MimecastKeys{}, fmt.Errorf("the credentials file %s can be read by others: chmod 600 it", path)
+			return mimecast.Keys{}, fmt.Errorf("the credentials file %s can be read by others: chmod 600 it", path)
 		}
 		data, err := os.ReadFile(path)
 		if err != nil {
-			return publish.MimecastKeys{}, fmt.Errorf("read credentials: %w", err)
+			return mimecast.Keys{}, fmt.Errorf("read credentials: %w", err)
 		}
 		if yaml.Unmarshal(data, &c) != nil { // the error would quote the file
-			return publish.MimecastKeys{}, fmt.Errorf("the credentials file %s is not a list of keys such as client_id: VALUE", path)
+			return mimecast.Keys{}, fmt.Errorf("the credentials file %s is not a list of keys such as client_id: VALUE", path)
 		}
 	}
 	for name, to := range map[string]*string{"CLIENT_ID": &c.ClientID, "CLIENT_SECRET": &c.ClientSecret, "APP_ID": &c.AppID, "APP_KEY": &c.AppKey, "ACCESS_KEY": &c.AccessKey, "SECRET_KEY": &c.SecretKey} {
@@ -47,7 +48,7 @@ func readCredentials(path string, env func(string) string) (publish.MimecastKeys
 			*to = env("MAILWHY_" + name)
 		}
 	}
-	return publish.MimecastKeys{ClientID: c.ClientID, ClientSecret: c.ClientSecret, AppID: c.AppID, AppKey: c.AppKey, AccessKey: c.AccessKey, SecretKey: c.SecretKey}, nil
+	return mimecast.Keys{ClientID: c.ClientID, ClientSecret: c.ClientSecret, AppID: c.AppID, AppKey: c.AppKey, AccessKey: c.AccessKey, SecretKey: c.SecretKey}, nil
 }
 
 // MimecastAPI opens the API that a gateway of the configuration names; nothing
@@ -57,11 +58,11 @@ func MimecastAPI(c config.Gateway) (*publish.MimecastAPI, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
 	}
-	api, err := publish.NewMimecastAPI(c.URL, c.API, keys, nil)
+	api, err := mimecast.New(c.URL, c.API, keys, nil)
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
 	}
-	return api, nil
+	return &publish.MimecastAPI{Client: api}, nil
 }
 
 func newMimecast(c config.Gateway, data string) (publish.Publisher, error) {

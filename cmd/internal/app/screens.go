@@ -7,13 +7,14 @@ import (
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 	"mailwhy/engine/mail"
+	"mailwhy/index"
 	"mailwhy/tui"
 )
 
 // Services gives the screens what they need, acting as one person.
 func (a *App) Services(p Person) tui.Services {
 	r := a.For(p)
-	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}, Policies: policyLister{a, p.Veil}}
+	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}, Policies: policyLister{a, p.Veil}, Unseer: unseer{r, sources{a, p.Veil}}}
 	if !p.Veil.Masks() { // the gateways' sentences quote their lists
 		s.Lifts = a.liftLines
 	}
@@ -133,7 +134,30 @@ func (s sources) Sources() []tui.SourceStatus {
 			st.Samples = nil // lines of the log, of whom nobody knows
 		}
 		list = append(list, tui.SourceStatus{Path: st.Path, Format: st.Format, Lines: st.Lines, Behind: st.Behind, Lag: st.Lag, LastLine: st.LastLine,
-			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem, LetGo: st.LetGo})
+			Unrecognised: st.Unrecognised, Samples: st.Samples, Rotated: st.Rotated, Problem: st.Problem, Note: st.Note, LetGo: st.LetGo})
 	}
 	return list
+}
+
+func (s sources) Backlog() tui.Backlog {
+	p := s.app.Backlog()
+	return tui.Backlog{Read: p.Bytes, Total: p.Total, Rate: p.Rate, Left: p.Left}
+}
+
+type unseer struct {
+	reader  Reader
+	sources sources
+}
+
+func (x unseer) Unseen(ctx context.Context, from, to mail.Path, within index.Query) (tui.Unseen, error) {
+	u, err := x.reader.Unseen(ctx, from, to, within)
+	shown := tui.Unseen{Found: u.Messages, Says: u.Says, Ask: u.Ask, Sources: x.sources.Sources()}
+	for _, g := range u.Gateways {
+		at := tui.GatewayInTime{Name: g.Name, Messages: g.Messages}
+		for _, gap := range g.Gaps {
+			at.Gaps = append(at.Gaps, [2]time.Time{gap.From, gap.To})
+		}
+		shown.Gateways = append(shown.Gateways, at)
+	}
+	return shown, err
 }

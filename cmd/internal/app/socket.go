@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -8,20 +9,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"math"
 	"net"
 	"os"
+	"os/user"
 	"path/filepath"
+	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mailwhy/cmd/internal/config"
+	"mailwhy/index"
 )
 
-// request is a command line as it crosses the socket.
+// request is a command line, or a terminal for the screens, as it crosses the
+// socket.
 type request struct {
-	Args  []string `json:"args"`
-	Dir   string   `json:"dir"`
-	Stdin []byte   `json:"stdin,omitempty"`
+	Args     []string  `json:"args,omitempty"`
+	Dir      string    `json:"dir"`
+	Stdin    []byte    `json:"stdin,omitempty"`
+	Terminal *Terminal `json:"terminal,omitempty"`
 }
 
 // The frames of an answer: kind, length, bytes.
@@ -34,40 +45,114 @@ const (
 // mostRequest bounds a request, in bytes.
 const mostRequest = 64 << 20
 
-// Serve runs the command lines of other processes until ctx ends. The socket
-// lies in the data folder, which only its owner and group can enter.
-func (a *App) Serve(ctx context.Context, run Runner) error {
-	path := filepath.Join(a.Config.Data, SocketName)
+// Attend is what the owner does for other processes.
+type Attend struct {
+	Run     Runner
+	Screens Screens
+}
+
+// Screens shows a peer the screens until they leave; the error is a sentence
+// for them.
+type Screens func(ctx context.Context, peer Peer, t Attached) error
+
+// Serve attends to other processes until ctx ends. The socket in the data
+// folder is for those who can enter that, which only its owner can; another one
+// is for the group that the configuration names.
+func (a *App) Serve(ctx context.Context, attend Attend) error {
+	own, err := listenUnix(ctx, filepath.Join(a.Config.Data, SocketName), "")
+	if err != nil {
+		return err
+	}
+	listeners := []net.Listener{own}
+	if path := a.Config.Serve.Socket; path != "" {
+		if answers(ctx, path) {
+			err = fmt.Errorf("listen on %s: another mailwhy answers there", path)
+		} else {
+			var shared net.Listener
+			if shared, err = listenUnix(ctx, path, a.Config.Serve.SocketGroup); err == nil {
+				listeners = append(listeners, shared)
+			}
+		}
+		if err != nil {
+			return errors.Join(err, own.Close())
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var running sync.WaitGroup
+	failures := make(chan error, len(listeners))
+	for _, l := range listeners {
+		running.Go(func() {
+			defer cancel()
+			failures <- acceptPeers(ctx, l, &running, attend)
+		})
+	}
+	running.Wait()
+	close(failures)
+	for failure := range failures {
+		err = errors.Join(err, failure)
+	}
+	return err
+}
+
+// listenUnix makes a socket for its owner and a group; "" = the owner's own.
+func listenUnix(ctx context.Context, path, group string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make folder of the socket: %w", err)
+	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old socket: %w", err)
+		return nil, fmt.Errorf("remove old socket: %w", err)
 	}
 	near, done, err := nearSocket(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "unix", near)
 	done()
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", path, err)
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		return errors.Join(fmt.Errorf("protect %s: %w", path, err), listener.Close())
+	if err := protect(path, group); err != nil {
+		return nil, errors.Join(fmt.Errorf("protect %s: %w", path, err), listener.Close())
 	}
+	return listener, nil
+}
+
+// protect gives a socket to its group; until then the usual mask lets its owner
+// alone write to it.
+func protect(path, group string) error {
+	if group != "" {
+		g, err := user.LookupGroup(group)
+		if err != nil {
+			return err
+		}
+		gid, err := strconv.Atoi(g.Gid)
+		if err != nil {
+			return err
+		}
+		if err := os.Chown(path, -1, gid); err != nil {
+			return err
+		}
+	}
+	return os.Chmod(path, 0o660)
+}
+
+// acceptPeers attends to those who connect, each in running, until ctx ends.
+func acceptPeers(ctx context.Context, listener net.Listener, running *sync.WaitGroup, attend Attend) error {
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
-	var running sync.WaitGroup
-	defer running.Wait()
 	for {
 		conn, err := listener.Accept()
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
-			return fmt.Errorf("accept on %s: %w", path, err)
+			return fmt.Errorf("accept on %s: %w", listener.Addr(), err)
 		}
 		running.Go(func() {
 			defer conn.Close()
-			serveOne(ctx, conn.(*net.UnixConn), run)
+			defer survive() // a fault in one command is not everybody's
+			attendOne(ctx, conn.(*net.UnixConn), attend)
 		})
 	}
 }
@@ -85,7 +170,13 @@ func nearSocket(path string) (near string, done func(), err error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }, nil
 }
 
-func serveOne(ctx context.Context, conn *net.UnixConn, run Runner) {
+func survive() {
+	if p := recover(); p != nil {
+		slog.Error("panic", "where", "socket", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+	}
+}
+
+func attendOne(ctx context.Context, conn *net.UnixConn, attend Attend) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := &frames{w: conn}
@@ -97,12 +188,24 @@ func serveOne(ctx context.Context, conn *net.UnixConn, run Runner) {
 	if err := conn.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		return
 	}
-	if err := json.NewDecoder(io.LimitReader(conn, mostRequest)).Decode(&r); err != nil {
+	decoder := json.NewDecoder(io.LimitReader(conn, mostRequest))
+	if err := decoder.Decode(&r); err != nil {
 		out.exit(2)
 		return
 	}
-	status := run(ctx, Peer{UID: uid, Dir: r.Dir}, r.Args, bytes.NewReader(r.Stdin), out.stream(frameStdout), out.stream(frameStderr))
-	out.exit(status)
+	peer := Peer{UID: uid, Dir: r.Dir}
+	if r.Terminal == nil {
+		out.exit(attend.Run(ctx, peer, r.Args, bytes.NewReader(r.Stdin), out.stream(frameStdout), out.stream(frameStderr)))
+		return
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return
+	}
+	rest := bufio.NewReader(io.MultiReader(decoder.Buffered(), conn))
+	if _, err := rest.Discard(1); err != nil { // the end of the request's line
+		return
+	}
+	serveTerminal(ctx, conn, rest, out, peer, *r.Terminal, attend.Screens)
 }
 
 // peerUID is the user at the other end, as the kernel says.
@@ -187,25 +290,56 @@ func Forward(ctx context.Context, socket string, args []string, stdin []byte, st
 	if err := json.NewEncoder(conn).Encode(request{Args: args, Dir: dir, Stdin: stdin}); err != nil {
 		return 0, fmt.Errorf("ask the owner: %w", err)
 	}
+	return receive(conn, stdout, stderr)
+}
+
+// receive takes an answer apart, up to its exit status.
+func receive(conn io.Reader, stdout, stderr io.Writer) (int, error) {
 	for {
-		var head [5]byte
-		if _, err := io.ReadFull(conn, head[:]); err != nil {
+		kind, data, err := readFrame(conn, math.MaxUint32)
+		if err != nil {
 			return 0, fmt.Errorf("the owner broke off: %w", err)
 		}
-		data := make([]byte, binary.BigEndian.Uint32(head[1:]))
-		if _, err := io.ReadFull(conn, data); err != nil {
-			return 0, fmt.Errorf("the owner broke off: %w", err)
-		}
-		switch head[0] {
-		case frameStdout:
+		switch {
+		case kind == frameStdout:
 			_, err = stdout.Write(data)
-		case frameStderr:
+		case kind == frameStderr:
 			_, err = stderr.Write(data)
-		case frameExit:
+		case kind == frameExit && len(data) == 1:
 			return int(data[0]), nil
 		}
 		if err != nil {
 			return 0, err
 		}
 	}
+}
+
+// readFrame reads one frame of at most that many bytes.
+func readFrame(r io.Reader, most uint32) (kind byte, data []byte, err error) {
+	var head [5]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, nil, err
+	}
+	n := binary.BigEndian.Uint32(head[1:])
+	if n > most {
+		return 0, nil, fmt.Errorf("a frame of %d bytes", n)
+	}
+	data = make([]byte, n)
+	_, err = io.ReadFull(r, data)
+	return head[0], data, err
+}
+
+// OwnerSocket is where the owner of the configuration's data folder attends to
+// other processes; "" when nobody does.
+func OwnerSocket(ctx context.Context, c config.Config) string {
+	socket := c.Serve.Socket
+	if held, err := index.Holder(c.Data); err == nil {
+		socket = held.Socket
+	} else if !errors.Is(err, os.ErrPermission) {
+		return ""
+	}
+	if !answers(ctx, socket) {
+		return ""
+	}
+	return socket
 }

@@ -1,11 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
+	"mailwhy/engine"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
 )
@@ -21,9 +21,10 @@ type Unseen struct {
 	Messages int      `json:"messages"`         // of the pair, that the index holds
 	Newest   []string `json:"newest,omitempty"` // their ids, at most five
 
-	Indexed int        `json:"indexed"` // messages of anybody in that time
-	Gaps    []Gap      `json:"gaps"`    // when nothing at all was seen
-	Sources []Coverage `json:"sources"` // the logs that are followed
+	Indexed  int        `json:"indexed"`            // messages of anybody in that time
+	Gaps     []Gap      `json:"gaps"`               // when nothing at all was seen
+	Sources  []Coverage `json:"sources"`            // the logs that are followed
+	Gateways []Gateway  `json:"gateways,omitempty"` // those that logged anything in that time, by name
 
 	SenderMessages  int       `json:"sender_messages"`             // from this address, to anybody
 	DomainMessages  int       `json:"domain_messages"`             // from the sender's domain or the hosts below it
@@ -45,6 +46,13 @@ type Gap struct {
 	To   time.Time `json:"to"`
 }
 
+// Gateway is what was seen of one gateway in that time.
+type Gateway struct {
+	Name     string `json:"gateway"`
+	Messages int    `json:"messages"`
+	Gaps     []Gap  `json:"gaps"` // when nothing of it was seen
+}
+
 // Coverage is how a followed log stood when it was asked.
 type Coverage struct {
 	Path     string    `json:"path"`
@@ -53,191 +61,115 @@ type Coverage struct {
 	Problem  string    `json:"problem,omitempty"`
 }
 
-// leastGap is the shortest silence that counts as a gap, in spans of the
-// histogram.
-const leastGap = 3
-
-// gapSpans is how many spans a time is cut into to look for silence.
-const gapSpans = 168
+// mostNewest is how many of the pair's messages are named.
+const mostNewest = 5
 
 // Unseen looks for messages of a pair of addresses within a query's time, and
-// for proof that they would have been seen.
-func (r Reader) Unseen(ctx context.Context, from, to mail.Path, within index.Query, policy string) (Unseen, error) {
+// for proof that they would have been seen. Either may be a domain or another
+// part of an address, and one of them may be left out.
+func (r Reader) Unseen(ctx context.Context, from, to mail.Path, within index.Query) (Unseen, error) {
 	a := r.app
-	now := a.Now()
-	u := Unseen{From: string(from), To: string(to), Since: within.Since, Until: within.Until, Gaps: []Gap{}, Sources: []Coverage{}, RecipientInside: a.Set().Internal(to), Verdict: policy}
-	if u.Until.IsZero() || u.Until.After(now) {
+	u := Unseen{From: string(from), To: string(to), Since: within.Since, Until: within.Until, Gaps: []Gap{}, Sources: []Coverage{}, RecipientInside: a.Set().Internal(to)}
+	if now := a.Now(); u.Until.IsZero() || u.Until.After(now) {
 		u.Until = now
 	}
-	look := func(terms ...index.Term) (index.Page, int, int, error) {
-		q := within
-		q.Terms = terms
-		page, err := r.Page(ctx, q, "", mostNewest)
-		if err != nil {
-			return page, 0, 0, err
+	if from.Domain() != "" && to.Domain() != "" {
+		if v := engine.Decide(a.Set(), &mail.Message{EnvelopeFrom: from, Recipient: to}, a.Now()); v.Outcome != nil {
+			u.Verdict = v.Policy
 		}
-		total, err := r.Count(ctx, q)
-		return page, total.Count, total.Older, err
 	}
-	sender, recipient := index.Term{Field: "from", Value: string(from.Fold())}, index.Term{Field: "to", Value: string(to.Fold())}
-	page, n, _, err := look(sender, recipient)
+	s := sought{r, within}
+	var sender, recipient []index.Term
+	if from != "" {
+		sender = []index.Term{{Field: "from", Value: string(from.Fold())}}
+	}
+	if to != "" {
+		recipient = []index.Term{{Field: "to", Value: string(to.Fold())}}
+	}
+	pair := append(sender[:len(sender):len(sender)], recipient...)
+	page, total, err := s.look(ctx, pair...)
 	if err != nil {
 		return u, err
 	}
-	u.Messages = n
+	u.Messages = total.Count
 	for i := range page.Rows {
 		u.Newest = append(u.Newest, page.Rows[i].ID)
 	}
-	if _, u.Indexed, _, err = look(); err != nil {
-		return u, err
-	}
-	if _, u.SenderMessages, _, err = look(sender); err != nil {
-		return u, err
-	}
-	if _, u.RecipientMail, _, err = look(recipient); err != nil {
-		return u, err
-	}
-	if err := u.domainSeen(from.Domain(), look); err != nil {
+	if err := s.around(ctx, &u, sender, recipient); err != nil {
 		return u, err
 	}
 	if a.Config.All {
 		let := 0
 		for _, outcome := range []string{"delivered", "accepted"} {
-			_, n, _, err := look(sender, recipient, index.Term{Field: "is", Value: outcome})
+			_, total, err := s.look(ctx, append(pair[:len(pair):len(pair)], index.Term{Field: "is", Value: outcome})...)
 			if err != nil {
 				return u, err
 			}
-			let += n
+			let += total.Count
 		}
 		u.PairAccepted = &let
 	}
-	if u.Gaps, err = r.gaps(ctx, within, u); err != nil {
+	if err := s.cover(ctx, &u); err != nil {
 		return u, err
-	}
-	for _, st := range a.Sources() {
-		u.Sources = append(u.Sources, Coverage{Path: st.Path, LastLine: st.LastLine, Behind: st.Behind, Problem: st.Problem})
 	}
 	u.conclude()
 	return u, nil
 }
 
-// mostNewest is how many of the pair's messages are named.
-const mostNewest = 5
+// sought is a person's view of a stretch of time.
+type sought struct {
+	reader Reader
+	within index.Query
+}
 
-// domainSeen tells whether the sender's domain, or a host of it, came at all.
-func (u *Unseen) domainSeen(domain string, look func(...index.Term) (index.Page, int, int, error)) error {
-	if domain == "" {
+// look gives the newest messages of that time and how many there are.
+func (s sought) look(ctx context.Context, terms ...index.Term) (index.Page, index.Total, error) {
+	q := s.within
+	q.Terms = terms
+	page, err := s.reader.Page(ctx, q, "", mostNewest)
+	if err != nil {
+		return page, index.Total{}, err
+	}
+	total, err := s.reader.Count(ctx, q)
+	return page, total, err
+}
+
+// around tells what else was seen: of the sender, of its domain and the hosts
+// of it, of the recipient, of anybody.
+func (s sought) around(ctx context.Context, u *Unseen, sender, recipient []index.Term) error {
+	count := func(n *int, terms ...index.Term) (err error) {
+		var total index.Total
+		_, total, err = s.look(ctx, terms...)
+		*n = total.Count
+		return err
+	}
+	if err := count(&u.Indexed); err != nil {
+		return err
+	}
+	if len(recipient) > 0 {
+		if err := count(&u.RecipientMail, recipient...); err != nil {
+			return err
+		}
+	}
+	if len(sender) == 0 {
 		return nil
 	}
-	page, n, older, err := look(index.Term{Field: "from", Value: domain})
+	if err := count(&u.SenderMessages, sender...); err != nil {
+		return err
+	}
+	domain := u.domain()
+	page, total, err := s.look(ctx, index.Term{Field: "from", Value: domain})
 	if err != nil {
 		return err
 	}
-	u.DomainMessages, u.DomainOlder = n, older
+	u.DomainMessages, u.DomainOlder = total.Count, total.Older
 	if len(page.Rows) > 0 {
 		u.DomainLast = page.Rows[0].Time
 	}
-	_, u.HostMessages, _, err = look(index.Term{Field: "host", Value: domain})
-	return err
+	return count(&u.HostMessages, index.Term{Field: "host", Value: domain})
 }
 
-// gaps are the silences longer than leastGap spans in which the index holds
-// nothing from anybody. Where mail is rare, silence says little: then there
-// are none.
-func (r Reader) gaps(ctx context.Context, within index.Query, u Unseen) ([]Gap, error) {
-	gaps := []Gap{}
-	q := within
-	q.Terms, q.Until = nil, u.Until
-	bars, err := r.Histogram(ctx, q, gapSpans)
-	if err != nil || len(bars) < 2 || u.Indexed < 2*gapSpans {
-		return gaps, err
-	}
-	span := bars[1].Start.Sub(bars[0].Start)
-	silent := 0
-	for i := 0; i <= len(bars); i++ {
-		if i < len(bars) && len(bars[i].Counts) == 0 {
-			silent++
-			continue
-		}
-		if silent >= leastGap {
-			gaps = append(gaps, Gap{From: bars[i-silent].Start, To: bars[i-1].Start.Add(span)})
-		}
-		silent = 0
-	}
-	return gaps, nil
-}
-
-// conclude says what follows from the numbers, and what to ask next (the
-// vendor's article, "Emails Not Being Received").
-func (u *Unseen) conclude() {
-	say := func(format string, args ...any) { u.Says = append(u.Says, fmt.Sprintf(format, args...)) }
-	ask := func(text string) { u.Ask = append(u.Ask, text) }
-	_, domain, _ := strings.Cut(u.From, "@")
-	if u.Messages > 0 {
-		say("%d messages of %s to %s were seen: the newest is %s", u.Messages, u.From, u.To, u.Newest[0])
-		ask("read its answer: mailwhy why " + u.Newest[0])
-		return
-	}
-	say("no refused, deferred or failed message of %s to %s was seen", u.From, u.To)
-	u.coverage(say)
-	switch {
-	case u.SenderMessages > 0:
-		say("%s was seen %d times, writing to others: ask whether the recipient's address was right", u.From, u.SenderMessages)
-		ask("the exact recipient address the sender used")
-	case u.DomainMessages > 0:
-		say("%d messages came from %s, none of this address", u.DomainMessages, domain)
-		ask("the envelope sender (Return-Path) the message had: a mailing service uses another one than the From line shows")
-	case u.HostMessages > 0:
-		say("hosts of %s connected %d times, for other senders", domain, u.HostMessages)
-		ask("the envelope sender (Return-Path) the message had")
-	case u.DomainOlder > 0:
-		say("nothing of %s was seen in this time, %d messages before it", domain, u.DomainOlder)
-		ask("the time of sending: was it before the time looked at?")
-	default:
-		say("neither %s nor a host of it was seen at all", domain)
-		ask("whether the sender got a notice of failure, and its whole text: mailwhy explain reads it")
-		ask("whether the message still waits in the sender's own server or was sent elsewhere: the MX of the recipient's domain must lead to these gateways")
-	}
-	switch {
-	case u.PairAccepted == nil:
-		say("messages that were let in are not indexed here, so it may have been delivered")
-		ask("the gateway's message tracking, and the recipient's junk folder, rules and quarantine")
-	case *u.PairAccepted > 0:
-		say("%d messages of the pair were let in", *u.PairAccepted)
-		ask("the recipient's junk folder, rules and quarantine")
-	}
-	if u.Verdict != "" {
-		say("if it came now, %s would stop it", u.Verdict)
-	}
-	if !u.RecipientInside {
-		say("%s is not in an internal domain of the policy file", u.To)
-		ask("whether mail for this domain is routed through these gateways at all")
-	} else {
-		ask("whether the message was routed internally or through a journalling connector, past these gateways")
-	}
-}
-
-// coverage says how far "never seen" can be relied on.
-func (u *Unseen) coverage(say func(string, ...any)) {
-	switch {
-	case u.Indexed == 0:
-		say("nothing of anybody was seen in this time: that proves nothing, the logs of it may be missing")
-	case len(u.Gaps) == 0:
-		say("%d messages of others were seen in this time, without a gap", u.Indexed)
-	}
-	for i, g := range u.Gaps {
-		if i == 5 {
-			say("and %d more gaps", len(u.Gaps)-i)
-			break
-		}
-		say("nothing of anybody was seen from %s to %s: logs may be missing", g.From.UTC().Format("2006-01-02 15:04"), g.To.UTC().Format("2006-01-02 15:04 MST"))
-	}
-	for _, s := range u.Sources {
-		switch {
-		case s.Problem != "":
-			say("%s is not read: %s", s.Path, s.Problem)
-		case s.Behind > 0:
-			say("%s is read %d bytes behind its end", s.Path, s.Behind)
-		}
-	}
+// domain is that of the sender, or what of it is known.
+func (u *Unseen) domain() string {
+	return cmp.Or(mail.Path(u.From).Domain(), string(mail.Path(u.From).Fold()))
 }

@@ -17,7 +17,7 @@ import (
 
 // Config is the configuration with its defaults filled in.
 type Config struct {
-	Sources        []string `yaml:"sources"`         // log files and globs
+	Sources        []string `yaml:"sources"`         // log files, globs, and folders, which stand for the files in them
 	Formats        []string `yaml:"formats"`         // files that describe further log formats
 	Policy         string   `yaml:"policy"`          // the policy file; "" = none
 	Data           string   `yaml:"data"`            // the data folder
@@ -38,6 +38,7 @@ type Config struct {
 
 	File string `yaml:"-"` // the file it was read from; "" = none
 
+	Inputs   `yaml:",inline"`
 	Gateways `yaml:",inline"`
 }
 
@@ -47,7 +48,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Formats: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Changes: Changes{Hourly: 20}, Gateways: noGateways()}
+	return Config{Sources: []string{}, Formats: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Changes: Changes{Hourly: 20}, Inputs: noInputs(), Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -104,7 +105,7 @@ func (c *Config) read(file string, data []byte) error {
 	if c.Theme != "dark" && c.Theme != "light" {
 		return fmt.Errorf("%s: theme must be dark or light, not %q", file, c.Theme)
 	}
-	if err := errors.Join(c.check(), c.Serve.check(), c.Access.check()); err != nil {
+	if err := errors.Join(c.Inputs.check(), c.Gateways.check(), c.Serve.check(), c.Access.check()); err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
 	return nil

@@ -13,6 +13,8 @@ type Serve struct {
 	TrustedCA      string `yaml:"trusted_ca"`      // authorities of user certificates, one public key a line; "" = none
 	RevokedKeys    string `yaml:"revoked_keys"`    // as ssh-keygen -k reads it; "" = none
 	Banner         string `yaml:"banner"`          // shown before the login
+	Socket         string `yaml:"socket"`          // for local users, beside the one in the data folder; "" = none
+	SocketGroup    string `yaml:"socket_group"`    // who may use it; "" = the group of the server's user
 
 	Sessions             int           `yaml:"sessions"`               // at once
 	SessionsPerKey       int           `yaml:"sessions_per_key"`       // at once

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// served is a data folder whose owner, a process of its own, can be killed.
+type served struct {
+	t      *testing.T
+	dir    string
+	config string
+	env    []string
+	owner  *exec.Cmd
+}
+
+// newServed writes a configuration; %DIR% in it is a fresh folder.
+func newServed(t *testing.T, config string) *served {
+	t.Helper()
+	dir := t.TempDir()
+	s := &served{t: t, dir: dir, config: filepath.Join(dir, "config.yaml"), env: append(os.Environ(), "HOME="+dir)}
+	config = "data: %DIR%/data\nserve: {address: \"\"}\n" + config
+	if err := os.WriteFile(s.config, []byte(strings.ReplaceAll(config, "%DIR%", dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.kill)
+	return s
+}
+
+func (s *served) command(args ...string) *exec.Cmd {
+	c := exec.Command("mailwhy", append(args, "--config", s.config)...)
+	c.Env = s.env
+	return c
+}
+
+// start starts the owner and returns when the sources say want.
+func (s *served) start(want string) {
+	s.t.Helper()
+	s.owner = s.command("serve")
+	s.owner.Stderr = s.t.Output()
+	if err := s.owner.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.until(want, "sources", "--json")
+}
+
+// kill ends the owner as a crash would.
+func (s *served) kill() {
+	if s.owner != nil {
+		_ = s.owner.Process.Kill()
+		_ = s.owner.Wait()
+		s.owner = nil
+	}
+}
+
+// until asks again until the answer holds want.
+func (s *served) until(want string, args ...string) string {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		out, _ := s.command(args...).CombinedOutput() // what counts is what it says
+		if bytes.Contains(out, []byte(want)) {
+			return string(out)
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("mailwhy %v never said %s; last:\n%s", args, want, out)
+		}
+	}
+}
+
+// spooled waits until a spool holds a text.
+func (s *served) spooled(name, text string) {
+	s.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		files, err := filepath.Glob(filepath.Join(s.dir, "data", "spool", name, "*.log"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, path := range files {
+			if data, err := os.ReadFile(path); err == nil && bytes.Contains(data, []byte(text)) {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("the spool %s never held %q", name, text)
+		}
+	}
+}
+
+// TestSyslogOverKills ships lines over TCP and UDP to an owner that is killed
+// again and again: what reached the spool is found, each message once, its
+// evidence in the spool, and each sender's source has its own row.
+func TestSyslogOverKills(t *testing.T) {
+	tcp, udp := freePort(t), freePort(t)
+	s := newServed(t, fmt.Sprintf(`syslog:
+  - {name: stream, protocol: tcp, address: "127.0.0.1:%s", senders: {mx9: [127.0.0.9]}}
+  - {name: packets, protocol: udp, address: "127.0.0.1:%s"}
+`, tcp, udp))
+	n := 0
+	for round := range 3 {
+		s.start(fmt.Sprintf("listens on 127.0.0.1:%s", udp))
+		s.until(fmt.Sprintf("listens on 127.0.0.1:%s", tcp), "sources", "--json")
+		stream, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%s", tcp))
+		if err != nil {
+			t.Fatal(err)
+		}
+		packets, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%s", udp))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			text := "<22>" + rejection(n)
+			if round%2 == 1 {
+				text = fmt.Sprintf("%d %s", len(text), text)
+			}
+			fmt.Fprint(stream, text)
+			n++
+			fmt.Fprint(packets, "<22>"+rejection(n))
+			n++
+		}
+		s.spooled("stream", fmt.Sprintf("row%d@", n-2))
+		s.spooled("packets", fmt.Sprintf("row%d@", n-1))
+		s.kill()
+		_, _ = stream.Close(), packets.Close()
+	}
+	s.start(fmt.Sprintf("listens on 127.0.0.1:%s", tcp))
+	from9, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}).Dial("tcp", fmt.Sprintf("127.0.0.1:%s", tcp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from9.Close()
+	fmt.Fprint(from9, "<22>"+rejection(n))
+	n++
+	s.until(fmt.Sprintf(`"total":%d,"shown":1`, n), "search", "--json", "--limit", "1", "since:all")
+	found := s.until("row0@", "search", "--json", "--limit", fmt.Sprint(2*n), "since:all")
+	for i := range n {
+		if times := strings.Count(found, fmt.Sprintf(`"envelope_from":"row%d@example.net"`, i)); times != 1 {
+			t.Errorf("message %d is found %d times", i, times)
+		}
+	}
+	if want := filepath.Join(s.dir, "data", "spool", "mx9", "00000001.log"); !strings.Contains(found, want) {
+		t.Errorf("no evidence in %s", want)
+	}
+	sources := s.until(`"lines":2,`, "sources", "--json") // the file's own first line, and the message
+	for _, want := range []string{fmt.Sprintf("stream (syslog tcp 127.0.0.1:%s)", tcp), fmt.Sprintf("mx9 (syslog tcp 127.0.0.1:%s)", tcp), fmt.Sprintf("packets (syslog udp 127.0.0.1:%s)", udp)} {
+		if strings.Count(sources, want) != 1 {
+			t.Errorf("no one row %q:\n%s", want, sources)
+		}
+	}
+}

@@ -7,9 +7,9 @@ import (
 	"mailwhy/engine/mail"
 )
 
-// Decide is the verdict of Replay without its trace, the list of tied policies
-// and the assumptions: what rows and counts use. With every fact known and
-// addresses in lower case it allocates nothing.
+// Decide is the verdict of Replay without its trace and the assumptions: what
+// rows and counts use. With every fact known and addresses in lower case it
+// allocates nothing.
 func Decide(set *Set, m *mail.Message, at time.Time) Verdict {
 	set = set.orEmpty()
 	f := factsOf(m, at)
@@ -36,11 +36,11 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 	w.run()
 	rests := plain.asked // what the verdict shown rests on
 	v := s.verdictOf(d)
-	if v.Ambiguous && tr != nil {
+	if v.Ambiguous {
 		v.Tied = s.tied(plain, d)
 	}
 	switch {
-	case plain.asked == 0 || s.everyCompletion(plain, d):
+	case plain.asked == 0 || s.everyCompletion(plain, d, tr != nil):
 		plain.asked = 0
 		v.Certainty = Certain
 	case !completable(f, rests):
@@ -52,12 +52,16 @@ func (s *Set) verdict(f *facts, tr *tracer) Verdict {
 		v.Certainty = Likely
 		v.Assumes = append(v.Assumes, "a change of the last "+s.file.engine.Propagation.String()+" had reached the gateway")
 	}
-	if d.compare && v.Outcome != nil {
-		again := f.plain()
-		v.DependsOnCompare = s.run(&again, twist{otherCompare: true}, nil).outcome != d.outcome
-	}
 	if plain.asked != 0 {
-		v.Missing = plain.asked.names()
+		names, known := s.lacking[plain.asked]
+		if !known {
+			names = plain.asked.names()
+		}
+		v.Missing = names
+	}
+	if d.compare && v.Outcome != nil {
+		w.plain = f.plain()
+		v.DependsOnCompare = s.run(plain, twist{otherCompare: true}, nil).outcome != d.outcome
 	}
 	return v
 }
@@ -93,27 +97,6 @@ func (s *Set) verdictOf(d *decision) Verdict {
 	v := Verdict{Outcome: s.outcome(d.outcome), Stage: d.stage, Moment: d.moment, Policy: d.policy, Ambiguous: d.contest.tied}
 	v.Assumes = append(v.Assumes, d.notes...)
 	return v
-}
-
-// tied lists the ids of all that have the winner's rank in the contest that
-// decided, sorted.
-func (s *Set) tied(plain *facts, d *decision) []string {
-	f := *plain // what is asked for here does not make the verdict less sure
-	w := &walk{}
-	w.start(s, &f, twist{}, nil)
-	moment := d.moment
-	if moment == "" {
-		moment = MomentData // let in: the last contest of Blocked Senders
-	}
-	byEnvelope, byHeader := sides(moment, d.contest.section == SectionBlockedSenders && !s.file.engine.HeaderOnly)
-	var ids []string
-	w.each(d.contest.section, byEnvelope, byHeader, func(e *entry, _ bool) {
-		if w.weight(e, false) == w.weight(d.contest.winner, false) && !slices.Contains(ids, e.policy.ID) {
-			ids = append(ids, e.policy.ID)
-		}
-	})
-	slices.Sort(ids)
-	return ids
 }
 
 // outcome gives a pointer to a constant outcome.

@@ -20,31 +20,63 @@ const (
 	assumeNo
 )
 
+// mostCollected bounds how many completions more are tried, once the verdict is
+// known not to be certain, to learn what else is missing.
+const mostCollected = 256
+
 // everyCompletion reports whether every completion of what was asked for ends
 // as d does. What cannot be completed (a section known in part, a check
 // without a model) counts as ending otherwise. It stops at the first
 // completion that ends otherwise, and those most likely to are tried first, so
-// its cost does not grow with the number of policies. Where groups or lists are
-// known in part it errs on the careful side.
-func (s *Set) everyCompletion(plain *facts, d *decision) bool {
-	for tried := 0; ; {
-		if plain.asked&^completableFacts != 0 {
+// its cost does not grow with the number of policies. With collect it goes on,
+// so that plain.asked has every fact that could come to matter. Where groups or
+// lists are known in part it errs on the careful side.
+func (s *Set) everyCompletion(plain *facts, d *decision, collect bool) bool {
+	if s.onlyHeader(plain) {
+		same := s.everyHeader(plain, d)
+		switch {
+		case !same && !collect:
 			return false
+		case same && s.onlyHeader(plain):
+			return true
+		}
+	}
+	return s.allCompletions(plain, d, collect)
+}
+
+// allCompletions is everyCompletion for any facts.
+func (s *Set) allCompletions(plain *facts, d *decision, collect bool) bool {
+	same, most, tried := true, mostCompletions, 0
+	differs := func() {
+		if same {
+			same, most = false, min(most, tried+mostCollected)
+		}
+	}
+	for {
+		if plain.asked&^completableFacts != 0 {
+			if !collect {
+				return false
+			}
+			differs()
 		}
 		asked, ranges := plain.asked, len(plain.ranges)
 		for c := range s.completions(plain, d) {
-			if tried++; tried > mostCompletions || c == nil {
+			if tried++; tried > most || c == nil {
 				return false
 			}
 			end := s.run(c, twist{}, nil)
 			plain.asked |= c.asked
 			plain.ranges = mergeRanges(plain.ranges, c.ranges)
-			if !end.same(d) || c.guess != (guess{}) && end.moment != d.moment {
-				return false // by the same policy at another moment: a larger guess could end otherwise between
+			if end.same(d) && (c.guess == (guess{}) || end.moment == d.moment) {
+				continue // by the same policy at another moment: a larger guess could end otherwise between
 			}
+			if !collect {
+				return false
+			}
+			differs()
 		}
 		if plain.asked == asked && len(plain.ranges) == ranges {
-			return true
+			return same
 		}
 	}
 }

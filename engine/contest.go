@@ -47,6 +47,8 @@ type entry struct {
 	rank     Rank
 	weight   [2]uint32 // the rank as a number: From before To, To before From
 	twin     *entry    // the other direction
+	equals   []string  // see equalsIn
+	sample   mail.Path // a sender who satisfies from and as little else as can be; "" where that takes the set
 }
 
 func newContestTable(section Section, policies []Policy, book *addressBook, a *Assumptions) *contestTable {
@@ -112,6 +114,7 @@ func newPairIndex(section Section, policies []Policy, disabled bool, book *addre
 	for _, side := range x.byTo {
 		for _, list := range side.from {
 			slices.SortFunc(list, best)
+			equalsIn(list)
 		}
 		slices.SortFunc(side.all, best)
 		for _, e := range side.all {
@@ -158,7 +161,14 @@ func entriesOf(p *Policy, book *addressBook, a *Assumptions) []*entry {
 
 func newEntry(p *Policy, from, to Spec, book *addressBook, a *Assumptions) *entry {
 	r := rankOf(p, from, to, a)
-	return &entry{policy: p, from: from.folded(), to: to.folded(), fromKey: book.id(from), toKey: book.id(to), rank: r, weight: [2]uint32{r.weight(false), r.weight(true)}}
+	e := &entry{policy: p, from: from.folded(), to: to.folded(), fromKey: book.id(from), toKey: book.id(to), rank: r, weight: [2]uint32{r.weight(false), r.weight(true)}}
+	switch {
+	case wildcard(e.from):
+		e.sample = addressIn(unlistedLocal + e.from.Value[1:])
+	case from.Type == IndividualAddress || from.Type == EmailDomain:
+		e.sample = addressIn(e.from.Value)
+	}
+	return e
 }
 
 func rankOf(p *Policy, from, to Spec, a *Assumptions) Rank {
@@ -242,6 +252,8 @@ type result struct {
 	ended    uint32 // greatest weight of a policy that ended within the propagation time, plus one
 	recent   bool   // a change within the propagation time decides
 	section  Section
+
+	byEnvelopes, byHeaders bool // which addresses of the sender took part
 }
 
 func (r *result) option() string {
@@ -256,7 +268,7 @@ func (r *result) option() string {
 // the smallest id. Each address of the sender takes part where asked for; the
 // header comes first because it is the one used when both match.
 func (w *walk) contest(section Section, byEnvelope, byHeader bool) result {
-	r := result{section: section}
+	r := result{section: section, byEnvelopes: byEnvelope, byHeaders: byHeader}
 	t := w.set.tables[section]
 	if t == nil {
 		return r

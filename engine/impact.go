@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
-	"strings"
+	"sync"
 	"time"
 
 	"mailwhy/engine/mail"
@@ -24,41 +24,42 @@ type ImpactReport struct {
 
 // Impact replays every message with and without the change at now and counts
 // those whose outcome it changes. Messages out of the change's reach are
-// examined by a look at their addresses. It ends with the context's error when
+// examined by a look at their addresses. They come in one part or in several,
+// which are read and replayed at once; how they are shared out and in which
+// order they come makes no difference. It ends with the context's error when
 // cancelled.
-func Impact(ctx context.Context, set *Set, change Change, now time.Time, messages iter.Seq[mail.Message]) (ImpactReport, error) {
-	after, reach := set.Apply(settled(change)), set.Reach(change)
-	report := ImpactReport{ByDay: map[string]int{}}
-	senders, recipients := map[mail.Path]bool{}, map[mail.Path]bool{}
-	worst := newWorst(5)
-	for m := range messages {
-		if report.Examined++; report.Examined%256 == 0 && ctx.Err() != nil {
-			return report, ctx.Err()
-		}
-		if !reach.Touches(&m) || !Flips(set, after, &m, now) {
-			continue
-		}
-		report.Messages++
-		senders[sender(&m)] = true
-		recipients[m.Recipient.Fold()] = true
-		report.ByDay[m.Time.UTC().Format(time.DateOnly)]++
-		badness := 0
-		if strings.EqualFold(m.Auth.SPF, "fail") || strings.EqualFold(m.Auth.DMARC, "fail") {
-			report.FailedAuth++
-			badness += 2
-		}
-		if spamOrVirus(&m) {
-			report.SpamOrVirus++
-			badness += 4
-		}
-		if beforeData(&m) {
-			report.NeverScanned++
-			badness++
-		}
-		worst.add(m.ID, badness)
+func Impact(ctx context.Context, set *Set, change Change, now time.Time, parts ...iter.Seq[mail.Message]) (ImpactReport, error) {
+	r := replayer{before: set, after: set.Apply(settled(change)), reach: set.Reach(change), now: now}
+	tallies := make([]*impactTally, len(parts))
+	var replaying sync.WaitGroup
+	for i, messages := range parts {
+		tallies[i] = newImpactTally()
+		replaying.Go(func() { r.count(ctx, messages, tallies[i]) })
 	}
-	report.Senders, report.Recipients, report.Worst = len(senders), len(recipients), worst.ids
-	return report, ctx.Err()
+	replaying.Wait()
+	sum := newImpactTally()
+	for _, t := range tallies {
+		sum.addAll(t)
+	}
+	return sum.whole(), ctx.Err()
+}
+
+// replayer holds what a message is replayed with.
+type replayer struct {
+	before, after *Set
+	reach         Reach
+	now           time.Time
+}
+
+func (r *replayer) count(ctx context.Context, messages iter.Seq[mail.Message], t *impactTally) {
+	for m := range messages {
+		if t.report.Examined++; t.report.Examined%256 == 0 && ctx.Err() != nil {
+			return
+		}
+		if r.reach.Touches(&m) && Flips(r.before, r.after, &m, r.now) {
+			t.add(&m)
+		}
+	}
 }
 
 // Flips reports whether a message is let in by one of two sets and stopped by
@@ -111,28 +112,4 @@ func beforeData(m *mail.Message) bool {
 
 func spamOrVirus(m *mail.Message) bool {
 	return malicious(m) || m.SpamScore != nil && *m.SpamScore >= 20
-}
-
-// worstOf keeps the ids of the few worst messages, worst first.
-type worstOf struct {
-	most  int
-	ids   []string
-	marks []int
-}
-
-func newWorst(most int) *worstOf { return &worstOf{most: most} }
-
-func (w *worstOf) add(id string, mark int) {
-	at := len(w.marks)
-	for at > 0 && w.marks[at-1] < mark {
-		at--
-	}
-	if at == w.most {
-		return
-	}
-	w.ids = append(w.ids[:at], append([]string{id}, w.ids[at:]...)...)
-	w.marks = append(w.marks[:at], append([]int{mark}, w.marks[at:]...)...)
-	if len(w.ids) > w.most {
-		w.ids, w.marks = w.ids[:w.most], w.marks[:w.most]
-	}
 }

@@ -45,9 +45,41 @@ func TestImpact(t *testing.T) {
 	f("sender>recipient", ImpactReport{Messages: 3, Senders: 1, Recipients: 1, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
 		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 1}, Worst: []string{"spam that failed SPF", "refused before its content", "plain"}})
 	f("sender>all", ImpactReport{Messages: 4, Senders: 1, Recipients: 2, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
-		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 1, "2026-11-20": 1}, Worst: []string{"spam that failed SPF", "refused before its content", "plain", "to sue"}})
+		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 1, "2026-11-20": 1}, Worst: []string{"spam that failed SPF", "refused before its content", "to sue", "plain"}})
 	f("domain>recipient", ImpactReport{Messages: 4, Senders: 2, Recipients: 1, FailedAuth: 1, SpamOrVirus: 1, NeverScanned: 1, Examined: 6,
-		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 2}, Worst: []string{"spam that failed SPF", "refused before its content", "plain", "somebody else of the domain"}})
+		ByDay: map[string]int{"2026-11-22": 2, "2026-11-21": 2}, Worst: []string{"spam that failed SPF", "refused before its content", "somebody else of the domain", "plain"}})
+}
+
+// However the messages are shared out, the report is the same.
+func TestImpactInParts(t *testing.T) {
+	set := remedySet(t, "groups: {Blocked Senders: {members: [d7.example]}}\n")
+	c := Change{Kind: KindGroupRemove, GroupRemove: []GroupEntry{{Group: "Blocked Senders", Member: "d7.example"}}}
+	var all []mail.Message
+	for m := range history(20_000) {
+		m.ID, m.Time = fmt.Sprintf("%06d", len(all)), remedyNoon.Add(-time.Duration(len(all))*time.Minute)
+		all = append(all, m)
+	}
+	want, err := Impact(t.Context(), set, c, remedyNoon, slices.Values(all))
+	if err != nil || want.Messages != 400 || want.Examined != len(all) || len(want.ByDay) < 10 {
+		t.Fatalf("%+v %v", want, err)
+	}
+	r := rand.New(rand.NewPCG(3, 3))
+	for range 5 {
+		shares := make([][]mail.Message, 1+r.IntN(6))
+		r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+		for _, m := range all {
+			i := r.IntN(len(shares))
+			shares[i] = append(shares[i], m)
+		}
+		var parts []iter.Seq[mail.Message]
+		for _, share := range shares {
+			parts = append(parts, slices.Values(share))
+		}
+		got, err := Impact(t.Context(), set, c, remedyNoon, parts...)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Fatalf("in %d parts: %v (-want +got):\n%s", len(parts), err, diff)
+		}
+	}
 }
 
 func TestImpactIsCancelled(t *testing.T) {

@@ -62,7 +62,7 @@ func Load(name string, data []byte) (*Set, error) {
 // compile indexes what a file says.
 func compile(f *file) *Set {
 	s := &Set{version: f.loadedHash, file: f, tables: map[Section]*contestTable{}, managed: map[string]map[string]ManagedEntry{}, autoSent: map[[2]string]time.Time{},
-		walks: &walkPool{}, outcomes: []mail.Outcome{mail.Accepted, mail.Rejected, mail.Deferred, mail.Held, mail.Bounced, mail.Discarded}}
+		strangers: strangersOf(f), lacking: namesOfMost(), walks: &walkPool{}, outcomes: []mail.Outcome{mail.Accepted, mail.Rejected, mail.Deferred, mail.Held, mail.Bounced, mail.Discarded}}
 	s.book = newAddressBook(f)
 	addDefaultPolicies(f)
 	for section, policies := range f.policies {

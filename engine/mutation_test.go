@@ -17,7 +17,12 @@ import (
 // tests of this package to notice (about ten minutes):
 //
 //	go test ./engine -run Mutations -v -timeout 60m -engine.mutate
-var mutate = flag.Bool("engine.mutate", false, "break the package in many ways, one at a time, and expect a test to fail")
+//
+// It can be done in parts: -engine.mutate.after 70 begins with the 71st.
+var (
+	mutate      = flag.Bool("engine.mutate", false, "break the package in many ways, one at a time, and expect a test to fail")
+	mutateAfter = flag.Int("engine.mutate.after", 0, "how many of the ways are left out, from the first")
+)
 
 // TestMutations reads testdata/mutations: a file's name, a line, and what is
 // put in its place. That each still applies is checked always, the rest only
@@ -50,13 +55,15 @@ func TestMutations(t *testing.T) {
 			if !*mutate {
 				continue
 			}
-			made++
+			if made++; made <= *mutateAfter {
+				continue
+			}
 			if broken(t, f.Name, strings.Replace(string(source), before, after, 1)) {
 				noticed++
 			} else {
 				t.Errorf("%s: no test notices\n- %s\n+ %s", f.Name, before, after)
 			}
-			t.Logf("%d of %d noticed so far", noticed, made)
+			t.Logf("%d of %d noticed so far", noticed, made-*mutateAfter)
 		}
 	}
 }

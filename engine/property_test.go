@@ -2,6 +2,7 @@ package engine
 
 import (
 	"flag"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -112,6 +113,52 @@ func TestPropertyHiddenFacts(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a trace calls missing is all that is: with those facts there, and
+// nothing else, the verdict is certain.
+func TestPropertyMissing(t *testing.T) {
+	facts := map[string]func(hidden, whole *mail.Message){
+		"client.ip":        func(h, w *mail.Message) { h.Client.IP = w.Client.IP },
+		"header_from_name": func(h, w *mail.Message) { h.HeaderFromName = w.HeaderFromName },
+		"header_from":      func(h, w *mail.Message) { h.HeaderFrom = w.HeaderFrom },
+		"envelope_from":    func(h, w *mail.Message) { h.EnvelopeFrom = w.EnvelopeFrom },
+		"auth.spf":         func(h, w *mail.Message) { h.Auth.SPF = w.Auth.SPF },
+		"auth.dkim":        func(h, w *mail.Message) { h.Auth.DKIM = w.Auth.DKIM },
+		"auth.dmarc":       func(h, w *mail.Message) { h.Auth.DMARC = w.Auth.DMARC },
+	}
+	names := slices.Sorted(maps.Keys(facts))
+	seen := 0
+	draw(t, 8, 20, func(r *rand.Rand, f *file) {
+		set := compile(f)
+		for range messagesPerFile {
+			whole := randomMessage(r)
+			if Decide(set, &whole, testNow).Certainty != Certain {
+				continue
+			}
+			hidden, empty := whole, mail.Message{}
+			for range 1 + r.IntN(4) {
+				facts[one(r, names...)](&hidden, &empty)
+			}
+			v := Replay(set, &hidden, testNow).Verdict
+			if v.Certainty == Certain || hidden.EnvelopeFrom == "" && hidden.HeaderFrom == "" {
+				continue // without any sender there is nothing to replay
+			}
+			seen++
+			told := hidden
+			for _, name := range v.Missing {
+				if tell := facts[name]; tell != nil {
+					tell(&told, &whole)
+				}
+			}
+			if again := Replay(set, &told, testNow).Verdict; again.Certainty != Certain {
+				t.Fatalf("%+v: missing are %v, with them still %v: %+v", hidden, v.Missing, again.Missing, again)
+			}
+		}
+	})
+	if seen*2000 < *cases {
+		t.Errorf("only %d lacked anything: the test shows little", seen)
+	}
 }
 
 // What must change nothing changes nothing: a disabled policy, one that has

@@ -93,6 +93,13 @@ func (w *walk) start(s *Set, f *facts, t twist, tr *tracer) {
 	w.internalTo = s.Internal(f.recipient)
 	w.recipient = s.keysOf(w.room[0][:0], f.recipient, f.at)
 	w.envelope = s.keysOf(w.room[1][:0], f.envelope, f.at)
+	w.keysOfHeader()
+}
+
+// keysOfHeader finds the keys of the header from and the display name, and what
+// a guess adds to those of all addresses.
+func (w *walk) keysOfHeader() {
+	s, f := w.set, w.facts
 	if f.header == f.envelope {
 		w.header = append(w.room[2][:0], w.envelope...)
 	} else {

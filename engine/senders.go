@@ -90,18 +90,14 @@ func (s *Set) envelopes(plain *facts, name bool, d *decision, yield func(*facts)
 // null path does) and inside, then those that the entries name, then those of the recipient's own list.
 func (s *Set) threats(plain *facts, entries iter.Seq[*entry]) iter.Seq[threat] {
 	return func(yield func(threat) bool) {
-		generic := []mail.Path{unlisted}
-		for _, domain := range sortedKeys(s.file.internal) {
-			generic = append(generic, mail.Path(unlistedLocal+"@"+domain))
-		}
-		for _, p := range generic {
+		for _, p := range s.strangers {
 			if !yield(threat{address: p}) {
 				return
 			}
 		}
 		for e := range entries {
 			if e.from.Type == HeaderDisplayName {
-				for _, p := range append([]mail.Path{""}, generic...) {
+				for _, p := range append([]mail.Path{""}, s.strangers...) {
 					if !yield(threat{p, e.from.Value}) {
 						return
 					}
@@ -119,6 +115,16 @@ func (s *Set) threats(plain *facts, entries iter.Seq[*entry]) iter.Seq[threat] {
 			}
 		}
 	}
+}
+
+// strangersOf are senders that nothing names: one outside, one in each internal
+// domain.
+func strangersOf(f *file) []mail.Path {
+	list := []mail.Path{unlisted}
+	for _, domain := range sortedKeys(f.internal) {
+		list = append(list, addressIn(domain))
+	}
+	return list
 }
 
 // addressIn gives the address a name stands for, or one in the domain.

@@ -29,6 +29,9 @@ type Set struct {
 	removals       bool                // some exception takes a member out of a group
 	listChanges    []Change            // those of lists and groups
 
+	strangers []mail.Path       // see strangersOf
+	lacking   map[fact][]string // names of what logs lack most often
+
 	walks    *walkPool
 	outcomes []mail.Outcome
 }

@@ -142,7 +142,7 @@ type Verdict struct {
 	Certainty        Certainty     `json:"certainty"`
 	Missing          []string      `json:"missing"` // facts, by their JSON names, and sections known in part
 	Ambiguous        bool          `json:"ambiguous"`
-	Tied             []string      `json:"tied"`               // ids, sorted; of Replay alone
+	Tied             []string      `json:"tied"`               // ids, sorted; not to be changed
 	DependsOnCompare bool          `json:"depends_on_compare"` // comparing the sides in the other order would change the outcome
 	Assumes          []string      `json:"assumes,omitempty"`  // inferred rows whose turning over would change this verdict
 }

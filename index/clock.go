@@ -18,7 +18,7 @@ func clockTerms(at time.Time) []string {
 }
 
 // stretch is how many documents the first part of a walk has, about.
-const stretch = 512
+const stretch = 128
 
 // newestFirst yields the terms of parts of the day up to a last second, newest
 // first, each part of about twice as many documents as the one before.

@@ -143,17 +143,17 @@ func (c *counted) top(ctx context.Context, n int, exact bool) ([]Value, error) {
 	if len(best) == n {
 		floor = best[n-1].Count
 	}
-	candidates, few := c.candidates(floor)
-	if few {
-		return mostFirst(c.recounted(candidates), n), nil
+	if candidates, few := c.candidates(ctx, floor); few {
+		best = mostFirst(c.recounted(ctx, candidates), n)
+	} else {
+		best = mostFirst(c.walk(ctx), n)
 	}
-	best = mostFirst(c.walk(ctx), n)
 	return best, ctx.Err()
 }
 
 // candidates are all values that may have as many matches as floor. few =
 // looking them up in every layer is less work than looking at every value.
-func (c *counted) candidates(floor int) (list []string, few bool) {
+func (c *counted) candidates(ctx context.Context, floor int) (list []string, few bool) {
 	slack, values := 0, 0
 	for _, p := range c.parts {
 		slack += p.least - 1
@@ -170,6 +170,9 @@ func (c *counted) candidates(floor int) (list []string, few bool) {
 	share := (floor + len(c.parts) - 1) / len(c.parts)
 	more := map[string]bool{}
 	for _, p := range c.parts {
+		if ctx.Err() != nil {
+			return nil, false
+		}
 		for place := range p.counts.Len() {
 			if k := p.counts.Number(place); k < share || k >= p.least {
 				continue
@@ -187,8 +190,8 @@ func (c *counted) candidates(floor int) (list []string, few bool) {
 	return list, len(list) <= most
 }
 
-// recounted gives the exact numbers of some values.
-func (c *counted) recounted(values []string) iter.Seq[Value] {
+// recounted gives the exact numbers of some values, until the context ends.
+func (c *counted) recounted(ctx context.Context, values []string) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		for _, text := range values {
 			v := Value{Text: text}
@@ -200,7 +203,7 @@ func (c *counted) recounted(values []string) iter.Seq[Value] {
 					v.Count += p.counts.Number(place)
 				}
 			}
-			if !yield(v) {
+			if ctx.Err() != nil || !yield(v) {
 				return
 			}
 		}

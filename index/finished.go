@@ -18,6 +18,7 @@ import (
 // finished is the layer of messages that no longer change.
 type finished struct {
 	segment *sealed.Segment
+	path    string
 
 	mu     sync.RWMutex
 	hidden *bitset.BitSet // by ordinal, replaced as a whole; nil = none
@@ -35,7 +36,7 @@ func openFinished(path string) (layer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &finished{segment: segment}, nil
+	return &finished{segment: segment, path: path}, nil
 }
 
 func (f *finished) close() error { return f.segment.Close() }

@@ -49,8 +49,8 @@ type Options struct {
 // are not in use: bleve takes memory and files for each.
 const liveShards = 16
 
-// Index is an open folder of shards. Safe for use by many goroutines; one
-// writer at a time.
+// Index is an open folder of shards. Safe for use by many goroutines; those that
+// put at the same time put different messages.
 type Index struct {
 	dir     string
 	options Options
@@ -60,8 +60,9 @@ type Index struct {
 	problems []string
 	changed  chan struct{}
 	uses     atomic.Uint64
-	writing  sync.Mutex
-	shut     atomic.Bool // Close was called: shards may be closed under an answer
+	writing  sync.RWMutex // shared by those who put; whoever replaces layers or lines has it alone
+	placing  sync.Mutex   // messages are dealt to shards by one at a time
+	shut     atomic.Bool  // Close was called: shards may be closed under an answer
 
 	sealer    sealer
 	searching chan struct{} // a place for each page that is looked for at once

@@ -30,6 +30,9 @@ type layer interface {
 	hide(ids []string) error
 	// tally adds the matches to a sum.
 	tally(ctx context.Context, q Query, sum *tally) error
+	// replayed yields the matches, in any order, as far as a replay looks at
+	// them. What yield returns ends it.
+	replayed(ctx context.Context, q Query, yield func(mail.Message) error) error
 	// documents yields what is not hidden, or all, in the order of ids; the row
 	// is only good until the next. What yield returns ends it.
 	documents(ctx context.Context, all bool, yield func(id string, row []byte) error) error
@@ -48,6 +51,7 @@ type held struct {
 const (
 	liveSuffix   = ".live"
 	sealedSuffix = ".sealed"
+	factsSuffix  = ".facts" // behind a sealed layer's name: what a replay looks at
 )
 
 // layerName is the name of a layer in its shard's folder.
@@ -70,6 +74,7 @@ func layersIn(dir string) (kept []*held, stale []string, err error) {
 		return nil, nil, err
 	}
 	var list []*held
+	var beside []string // sealed layers that facts lie beside
 	newest := 0
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
@@ -80,6 +85,8 @@ func layersIn(dir string) (kept []*held, stale []string, err error) {
 			list = append(list, &held{generation: n, path: path})
 		} else if n, ok := generationOf(e.Name(), liveSuffix); ok {
 			list = append(list, &held{generation: n, path: path})
+		} else if of, ok := strings.CutSuffix(path, factsSuffix); ok {
+			beside = append(beside, of)
 		}
 	}
 	for _, h := range list {
@@ -87,6 +94,11 @@ func layersIn(dir string) (kept []*held, stale []string, err error) {
 			kept = append(kept, h)
 		} else {
 			stale = append(stale, h.path)
+		}
+	}
+	for _, of := range beside {
+		if !slices.ContainsFunc(kept, func(h *held) bool { return h.path == of }) {
+			stale = append(stale, of+factsSuffix)
 		}
 	}
 	slices.SortFunc(kept, func(a, b *held) int { return a.generation - b.generation })

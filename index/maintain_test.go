@@ -303,6 +303,42 @@ func TestRetention(t *testing.T) {
 	}
 }
 
+// TestClockJump: a clock that says that all messages are past retention is not
+// believed, neither when the index is opened nor when messages come.
+func TestClockJump(t *testing.T) {
+	dir := t.TempDir()
+	now := noon
+	o := Options{RetentionDays: 30, Now: func() time.Time { return now }}
+	x, err := Open(dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := model{}
+	r := rand.New(rand.NewPCG(12, 12))
+	put := func() {
+		t.Helper()
+		if err := x.Put(t.Context(), all.next(r)); err != nil {
+			t.Fatal(err)
+		}
+		checkAgainstModel(t, x, all, "since:all")
+	}
+	put()
+	for _, jump := range []time.Time{noon.AddDate(12, 0, 0), time.Unix(0, 0), noon.Add(time.Hour)} {
+		now = jump
+		put()
+		if err := x.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if x, err = Open(dir, o); err != nil {
+			t.Fatal(err)
+		}
+		put()
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestFoldersThatAreNotOurs are refused with a sentence, and left as they are.
 func TestFoldersThatAreNotOurs(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{

@@ -319,6 +319,29 @@ func checkSummary(t *testing.T, x *Index, all model, line string) {
 	}
 }
 
+// TestBroadFragmentsOfALiveLayer has more values than a query may have terms:
+// documents are held against the fragments, alone and together with other terms.
+func TestBroadFragmentsOfALiveLayer(t *testing.T) {
+	t.Parallel()
+	x, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	messages := benchMessages(0, 3000)
+	all := model{}
+	for _, m := range messages {
+		all[m.ID] = m
+	}
+	if err := x.Put(t.Context(), messages); err != nil {
+		t.Fatal(err)
+	}
+	queueID := strings.ToLower(messages[7].QueueID)
+	for _, line := range []string{"example", "from:bounce-", "-from:bounce- to:u1", "from:user -from:0@ is:deferred", "to:u host:mx from:example code:550", "-example", queueID, "u -" + queueID, "from:example until:2026-11-22T12:00"} {
+		checkAgainstModel(t, x, all, "since:all "+line)
+	}
+}
+
 // TestCancelledSearchesEnd asks everything of a context that has ended.
 func TestCancelledSearchesEnd(t *testing.T) {
 	x, err := Open(t.TempDir(), Options{})

@@ -15,8 +15,8 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	x.writing.Lock()
-	defer x.writing.Unlock()
+	x.writing.RLock()
+	defer x.writing.RUnlock()
 	if x.shut.Load() {
 		return ErrClosed
 	}
@@ -31,11 +31,9 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 			byDay[day] = append(byDay[day], m)
 		}
 	}
-	batches := map[*shard][]mail.Message{}
-	for day, ofDay := range byDay {
-		if err := x.place(day, ofDay, batches); err != nil {
-			return err
-		}
+	batches, err := x.placeAll(byDay)
+	if err != nil {
+		return err
 	}
 	for s, batch := range batches {
 		if err := ctx.Err(); err != nil {
@@ -50,6 +48,18 @@ func (x *Index) Put(ctx context.Context, messages []mail.Message) error {
 	x.changed = make(chan struct{})
 	x.mu.Unlock()
 	return nil
+}
+
+func (x *Index) placeAll(byDay map[string][]mail.Message) (map[*shard][]mail.Message, error) {
+	x.placing.Lock()
+	defer x.placing.Unlock()
+	batches := map[*shard][]mail.Message{}
+	for day, ofDay := range byDay {
+		if err := x.place(day, ofDay, batches); err != nil {
+			return nil, err
+		}
+	}
+	return batches, nil
 }
 
 // place deals a day's messages to its shards: one seen before goes where it

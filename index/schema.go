@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -37,6 +39,9 @@ func checkFolder(dir string) error {
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && int(st.Uid) != os.Geteuid() {
 		return fmt.Errorf("the index %s belongs to %s: work as that user, or name another folder with --data", dir, userName(st.Uid))
+	}
+	if err := unix.Access(dir, unix.W_OK); err != nil {
+		return fmt.Errorf("the index %s cannot be written (%w): mend that, or name another folder with --data", dir, err)
 	}
 	data, err := os.ReadFile(filepath.Join(dir, schemaName))
 	if errors.Is(err, os.ErrNotExist) || err == nil && len(data) == 0 { // a power cut left no more of it

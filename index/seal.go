@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mailwhy/engine/mail"
+	"mailwhy/index/facts"
 	"mailwhy/index/sealed"
 )
 
@@ -70,9 +71,19 @@ func (x *Index) startSealing() {
 func (x *Index) warm(ctx context.Context) {
 	list := x.newestFirst(Query{})
 	for _, s := range list[:min(len(list), x.options.OpenShards/2)] {
-		if ctx.Err() == nil && onlySealed(s.dir) {
-			x.open(s)
+		if ctx.Err() != nil || !onlySealed(s.dir) || !x.open(s) {
+			continue
 		}
+		layers, release, err := s.use()
+		if err != nil {
+			continue // removed meanwhile
+		}
+		for _, h := range layers {
+			if f, ok := h.layer.(*finished); ok {
+				f.segment.Warm()
+			}
+		}
+		release()
 	}
 }
 
@@ -167,9 +178,7 @@ func (x *Index) seal(ctx context.Context, s *shard, keep func(*mail.Message) boo
 	}
 	if err != nil {
 		// Under its name it would stand for layers that are still written to.
-		if removeErr := os.Remove(path); !errors.Is(removeErr, os.ErrNotExist) {
-			err = errors.Join(err, removeErr)
-		}
+		err = errors.Join(err, os.RemoveAll(path), os.RemoveAll(path+factsSuffix))
 		s.mu.Lock()
 		s.fresh = len(s.layers) > 0 && strings.HasSuffix(s.layers[len(s.layers)-1].path, liveSuffix)
 		s.mu.Unlock()
@@ -178,12 +187,14 @@ func (x *Index) seal(ctx context.Context, s *shard, keep func(*mail.Message) boo
 	return nil
 }
 
-// writeSealed makes the file of a sealed layer.
+// writeSealed makes the file of a sealed layer, after that of its facts: one
+// that is there is of the layer.
 func writeSealed(ctx context.Context, path string, layers []*held, keep func(*mail.Message) bool) error {
 	b, err := sealed.NewBuilder(path, sealedFields)
 	if err != nil {
 		return err
 	}
+	replayed := facts.NewBuilder()
 	err = inOrder(ctx, layers, func(id string, row []byte) error {
 		m, err := decode(id, row)
 		if err != nil || keep != nil && !keep(&m) {
@@ -193,8 +204,12 @@ func writeSealed(ctx context.Context, path string, layers []*held, keep func(*ma
 		if err != nil {
 			return err
 		}
+		replayed.Add(&m)
 		return b.Add(d)
 	})
+	if err == nil {
+		err = replayed.Write(path + factsSuffix)
+	}
 	if err != nil {
 		return errors.Join(err, b.Discard())
 	}

@@ -144,7 +144,6 @@ func holding(terms []Term, q query.Query) query.Query {
 	if len(terms) == 0 {
 		return q
 	}
-	look := append([]string{fieldID, fieldRule}, fragmentFields...)
 	return query.NewCustomFilterQueryWithFilter(q, func(_ context.Context, d *search.DocumentMatch) (bool, error) {
 		fields := map[string][]string{}
 		for name, value := range d.Fields {
@@ -156,7 +155,20 @@ func holding(terms []Term, q query.Query) query.Query {
 			}
 		}
 		return true, nil
-	}, look, nil)
+	}, lookedAt(terms), nil)
+}
+
+// lookedAt are the fields that fragments are looked for in: to read a field of
+// a document costs more than to look at it.
+func lookedAt(terms []Term) []string {
+	var fields []string
+	for _, t := range terms {
+		if fields = append(fields, t.searched()...); t.Field == "" {
+			fields = append(fields, fieldID)
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
 }
 
 // texts reads what bleve gives for a field: one value or several.

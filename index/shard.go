@@ -112,6 +112,10 @@ func (s *shard) openLocked() error {
 func (s *shard) use() (layers []*held, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.useLocked()
+}
+
+func (s *shard) useLocked() (layers []*held, release func(), err error) {
 	if err := s.openLocked(); err != nil {
 		return nil, nil, err
 	}
@@ -145,7 +149,9 @@ func (s *shard) release(layers []*held) {
 
 // remove closes a layer that nothing uses and deletes it. What cannot be
 // deleted is left to layersIn.
-func (h *held) remove() { _ = errors.Join(h.close(), os.RemoveAll(h.path)) }
+func (h *held) remove() {
+	_ = errors.Join(h.close(), os.RemoveAll(h.path), os.RemoveAll(h.path+factsSuffix))
+}
 
 // idle reports whether the shard is open and not in use.
 func (s *shard) idle() (used uint64, live, ok bool) {
@@ -195,9 +201,10 @@ func (s *shard) closeLocked() error {
 	return errors.Join(errs...)
 }
 
-// store puts messages into the newest layer, their lines before them.
+// store puts messages into the newest layer, their lines before them. Several
+// may do so at once, but not with the same message.
 func (s *shard) store(ctx context.Context, messages []mail.Message, now time.Time) error {
-	layers, release, err := s.use()
+	_, release, err := s.use()
 	if err != nil {
 		return err
 	}
@@ -205,16 +212,11 @@ func (s *shard) store(ctx context.Context, messages []mail.Message, now time.Tim
 	if err := s.putLines(messages); err != nil {
 		return err
 	}
-	s.mu.Lock()
-	fresh := s.fresh
-	s.put = now
-	s.mu.Unlock()
-	if !fresh {
-		if layers, release, err = s.begin(release); err != nil {
-			return err
-		}
-		defer release()
+	layers, release, err := s.taking(now)
+	if err != nil {
+		return err
 	}
+	defer release()
 	newest := len(layers) - 1
 	if err := layers[newest].layer.(*live).put(ctx, messages); err != nil {
 		return err
@@ -230,9 +232,22 @@ func (s *shard) store(ctx context.Context, messages []mail.Message, now time.Tim
 	return hideAll(layers[:newest], ids)
 }
 
-// begin adds a layer that takes messages.
-func (s *shard) begin(release func()) ([]*held, func(), error) {
+// taking is use; the newest of the layers takes messages, and is made where
+// there is none.
+func (s *shard) taking(now time.Time) (layers []*held, release func(), err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put = now
+	if !s.fresh {
+		if err := s.beginLocked(); err != nil {
+			return nil, nil, err
+		}
+	}
+	return s.useLocked()
+}
+
+// beginLocked adds a layer that takes messages.
+func (s *shard) beginLocked() error {
 	generation := 1
 	if n := len(s.layers); n > 0 {
 		generation = s.layers[n-1].generation + 1
@@ -242,16 +257,12 @@ func (s *shard) begin(release func()) ([]*held, func(), error) {
 	if err == nil {
 		h.layer, err = openLive(h.path, s.day())
 	}
-	if err == nil {
-		s.layers = append(slices.Clone(s.layers), h)
-		s.fresh = true
-	}
-	s.mu.Unlock()
-	release()
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	return s.use()
+	s.layers = append(slices.Clone(s.layers), h)
+	s.fresh = true
+	return nil
 }
 
 // holds notes which of the messages stand in this shard.

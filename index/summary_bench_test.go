@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -51,6 +55,8 @@ func BenchmarkSummary(b *testing.B) {
 
 // BenchmarkCancel times how long a search takes to return after nobody waits
 // for it any more: a count of everything, with facets.
+//
+//	go test ./index -run xxx -bench Cancel -benchtime 200x -index.docs=1000000 -index.dir=/var/tmp/million
 func BenchmarkCancel(b *testing.B) {
 	x := benchIndex(b, *benchDocs)
 	var took []time.Duration
@@ -70,6 +76,50 @@ func BenchmarkCancel(b *testing.B) {
 		took = append(took, (<-done).Sub(asked))
 	}
 	reportTimes(b, took)
+}
+
+// BenchmarkMemory tells the anonymous memory of a process that serves an index,
+// before anybody asks and the most while eight sessions search and count:
+//
+//	go test ./index -run xxx -bench Memory -benchtime 1x -index.docs=10000000 -index.dir=/var/tmp/ten-million
+func BenchmarkMemory(b *testing.B) {
+	x := benchIndex(b, *benchDocs)
+	kinds := fragments(b, x)
+	for b.Loop() {
+		debug.FreeOSMemory() // what making the index took
+		b.ReportMetric(float64(rssAnon(b))/(1<<20), "idle-MB")
+		ctx, stop := context.WithTimeout(b.Context(), 10*time.Second)
+		var sessions sync.WaitGroup
+		for session := range 8 {
+			sessions.Go(func() { searchAlong(ctx, b, x, kinds, session) })
+		}
+		most := 0
+		for ctx.Err() == nil {
+			most = max(most, rssAnon(b))
+			time.Sleep(20 * time.Millisecond)
+		}
+		stop()
+		sessions.Wait()
+		b.ReportMetric(float64(most)/(1<<20), "load-MB")
+	}
+}
+
+// searchAlong searches fragments of all kinds, and counts facets now and then,
+// until the context ends.
+func searchAlong(ctx context.Context, b *testing.B, x *Index, kinds map[string][]string, session int) {
+	names := slices.Sorted(maps.Keys(kinds))
+	for i := session; ctx.Err() == nil; i++ {
+		list := kinds[names[i%len(names)]]
+		q := fromFragment(list[i/len(names)%len(list)])
+		_, err := x.Page(ctx, q, "", 50)
+		if err == nil && i%20 == 0 {
+			_, err = last(x.Summarise(ctx, q, Wanted{Top: 10}))
+		}
+		if err != nil && ctx.Err() == nil {
+			b.Error(err)
+			return
+		}
+	}
 }
 
 // BenchmarkPutAndSeal puts a shard in batches of 2,000 and seals it; B/message

@@ -1,6 +1,10 @@
 package logparse
 
-import "bytes"
+import (
+	"bytes"
+
+	"mailwhy/engine/mail"
+)
 
 // maxLine is the most bytes of a line that are read; the rest is skipped.
 const maxLine = 1 << 20
@@ -74,18 +78,39 @@ func nextEnd(data []byte, pos int, c byte) int {
 // ahead of the joining and beside it.
 type marker interface {
 	format
-	// newMarks returns a function that finds the landmarks of each line of one
-	// log in turn; the zero mark says that there are none.
-	newMarks() func(line []byte) mark
-	// marked reads a line whose mark is not zero. It is line, made shorter.
-	marked(s *Stream, offset int64, line []byte, m mark) bool
+	// mark finds the landmarks of the next line of a log; the zero mark says that
+	// there are none. Of what the format holds it reads only what never changes.
+	mark(at *landmarks, line []byte) mark
+	// readAlone reads a line of kind markedAlone as far as it tells by itself, its
+	// text as evidence included.
+	readAlone(line []byte, m mark, texts *slab, to *mail.Message)
+	// marked reads a line whose mark is not zero. It is line, made shorter. alone
+	// is what readAlone has read of it; nil = nothing yet.
+	marked(s *Stream, offset int64, line []byte, m mark, alone *mail.Message) bool
 }
 
-// mark is what a line's bytes tell by themselves. The places are counted from
-// the line's start.
-type mark struct {
-	kind byte   // the format's own word, 0 = the line has no landmarks
-	id   uint8  // bytes of the queue id, 0 = none
-	tag  uint16 // where the syslog tag starts
-	body uint16 // where starts what the program said
+// markedAlone is the kind of a line that tells all about a message which failed.
+const markedAlone = '1'
+
+// landmarks is where they were in the line before: most lines of a log are
+// built alike.
+type landmarks struct {
+	tag int
 }
+
+// mark is what a line's bytes tell by themselves. It is packed, so that it
+// travels in registers; zero = the line has no landmarks.
+type mark struct {
+	sum   uint64 // of the queue id
+	shape uint32 // kind, id, tag and body
+}
+
+// newMark packs what mark's methods return.
+func newMark(kind byte, id, tag, body int, sum uint64) mark {
+	return mark{sum, uint32(kind) | uint32(id)<<8 | uint32(tag)<<16 | uint32(body)<<24}
+}
+
+func (m mark) kind() byte { return byte(m.shape) }             // the format's own word
+func (m mark) id() int    { return int(uint8(m.shape >> 8)) }  // bytes of the queue id, 0 = none
+func (m mark) tag() int   { return int(uint8(m.shape >> 16)) } // where the syslog tag starts
+func (m mark) body() int  { return int(m.shape >> 24) }        // where starts what the program said

@@ -12,6 +12,7 @@ import (
 // understood, whose text satisfies mentions, and returns how many. What was
 // emitted of them is the caller's to remove.
 func (p *Parser) Forget(mentions func(text []byte) bool) int {
+	p.open.settle()
 	n := 0
 	for _, list := range []*transactionList{&p.open.open, &p.open.finished} {
 		for t := list.oldest; t != nil; {
@@ -41,7 +42,7 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 }
 
 func (t *transaction) mentions(is func(text []byte) bool) bool {
-	if is(t.text) {
+	if is(t.text) || is([]byte(t.told)) {
 		return true
 	}
 	return t.facts != nil && told(t.facts, is) || slices.ContainsFunc(t.records, func(r *record) bool { return told(r.Message, is) })

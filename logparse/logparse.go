@@ -38,13 +38,13 @@ type Source struct {
 // Options of a parser.
 type Options struct {
 	All     bool          // also messages without a failing line
-	Open    int           // most open transactions, default 500,000; the oldest are let go and counted
+	Open    int           // most open transactions, default 500,000; those not heard of for longest are let go and counted
 	Formats []*UserFormat // described by users; asked before those that come with the program
 	Join    bool          // several logs are read: tell in Message.Hops what other gateways say of a message; else only once a second format is met
 	Hops    int           // most hops remembered for that, default 20,000; the oldest are let go
 }
 
-// defaultOpen bounds memory at some hundred bytes a transaction.
+// defaultOpen bounds memory at some two kilobytes a transaction that has failed.
 const defaultOpen = 500_000
 
 // Parser joins lines of all sources into messages. Not safe for concurrent use.
@@ -86,7 +86,7 @@ func (p *Parser) reset() {
 func (p *Parser) Open(s Source) *Stream {
 	if st, ok := p.streams[s.ID]; ok {
 		st.source = s
-		st.pinned = p.format(s.Format)
+		st.pin(p.format(s.Format))
 		st.clock.modTime, st.clock.location = s.ModTime, s.Location
 		return st
 	}

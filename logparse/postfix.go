@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"mailwhy/engine/mail"
 )
@@ -35,6 +36,8 @@ type postfixHead struct {
 	text    []byte
 	ms      int64
 	gateway string
+	sum     uint64 // of the key of its transactions, up to the queue id
+	host    int    // bytes of the gateway's name where it ends text but for a space and has no NUL; else 0
 }
 
 // The kinds of lines a transaction keeps.
@@ -141,6 +144,15 @@ func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 	h.stream, h.ms, h.text = s, e.ms, h.text[:0]
 	if len(e.host) > 0 && start[0] != '<' {
 		h.text = append(h.text, start...)
+	}
+	h.setSum(f)
+}
+
+// setSum makes ready for lines that wait, see quietLines.
+func (h *postfixHead) setSum(f *postfix) {
+	n := len(h.gateway)
+	if h.host = 0; n > 0 && n < 256 && len(h.text) > n && string(h.text[len(h.text)-1-n:]) == h.gateway+" " && strings.IndexByte(h.gateway, 0) < 0 {
+		h.host, h.sum = n, sum(f.p.open.byKey.seed, f.key)
 	}
 }
 
@@ -314,8 +326,9 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 
 // removed notes that the queue is done with a message.
 func (f *postfix) removed(id []byte) {
+	f.p.open.finishes++
 	if t := f.transaction(id); t != nil {
-		f.p.open.finish(t)
+		f.p.open.finishAt(t, f.p.open.finishes)
 	}
 }
 
@@ -329,7 +342,7 @@ func (f *postfix) transaction(id []byte) *transaction {
 func (f *postfix) transactionOrNew(l *postfixLine, id []byte) *transaction {
 	key := f.transactionKey(id)
 	hash := f.p.open.byKey.hash(key)
-	if t := f.p.open.byKey.find(key, hash); t != nil {
+	if t := f.p.open.find(key, hash); t != nil {
 		return t
 	}
 	return f.p.open.addHashed(key, hash, l.e.ms)

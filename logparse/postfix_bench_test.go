@@ -112,12 +112,16 @@ func (g *generator) message() []string {
 
 var (
 	benchBytes = flag.Int("bench.bytes", 200<<20, "size of the log that benchmarks read")
+	benchFile  = flag.String("bench.file", "", "where that log is kept for other programs; a temporary folder if not set")
 	benchLines = flag.String("bench.lines", "", "make that log of this file's lines, again and again, instead of the generator's")
 )
 
-// benchLog writes the log that benchmarks read into their temporary folder.
+// benchLog writes the log that benchmarks read.
 func benchLog(b *testing.B) string {
-	path := filepath.Join(b.TempDir(), "mail.log")
+	path := *benchFile
+	if path == "" {
+		path = filepath.Join(b.TempDir(), "mail.log")
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		b.Fatal(err)

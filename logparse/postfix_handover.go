@@ -18,11 +18,10 @@ const (
 // queue id the message came back. From there it is the same message: what had
 // failed of it goes on there, and what fails there came from the first client.
 func (f *postfix) handedOver(l *postfixLine, id, rest []byte) {
-	at := bytes.Index(rest, []byte(", relay="))
-	if at < 0 || !isLoopback(rest[at+len(", relay="):]) {
+	if !handsOver(rest) {
 		return
 	}
-	at = bytes.LastIndex(rest, []byte("queued as "))
+	at := bytes.LastIndex(rest, []byte("queued as "))
 	if at < 0 {
 		return
 	}
@@ -52,6 +51,12 @@ func (f *postfix) handedOver(l *postfixLine, id, rest []byte) {
 		f.join(r, to)
 		f.p.list(r)
 	}
+}
+
+// handsOver reports whether a delivery was one to this host.
+func handsOver(rest []byte) bool {
+	at := bytes.Index(rest, []byte(", relay="))
+	return at >= 0 && isLoopback(rest[at+len(", relay="):])
 }
 
 // moveRecord lets a recipient that had failed in one transaction go on in

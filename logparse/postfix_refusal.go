@@ -103,6 +103,20 @@ func (f *postfix) refuseUnqueued(l *postfixLine, verb string, outcome mail.Outco
 	if outcome != "" {
 		r.Outcome = outcome
 	}
+	f.refused(r, l, whole)
+}
+
+// refusedAlone takes over what was read of a refusal ahead of joining.
+func (f *postfix) refusedAlone(l *postfixLine, m *mail.Message) {
+	r := f.p.loneRecord()
+	r.Message = *m
+	whole := m.Evidence[0].Text
+	r.Evidence = m.Evidence[:0]
+	f.refused(r, l, whole)
+}
+
+// refused completes the refusal of a message without queue id.
+func (f *postfix) refused(r *record, l *postfixLine, whole string) {
 	r.Format, r.Gateway, r.Direction = f.name(), f.head.gateway, mail.DirectionUnknown
 	if f.proxied && r.Client.IP == "" && r.Client.Name == "" {
 		if t := f.p.open.get(f.sessionKey(l)); t != nil {

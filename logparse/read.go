@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"runtime"
+
+	"mailwhy/engine/mail"
 )
 
 // blockSize is how much of a log is read at a time, in bytes: what stays in a
@@ -20,9 +22,10 @@ type block struct {
 	data   []byte
 	used   int // the rest of data is of a line that is not complete
 	lines  []span
-	cut    int64  // lines over 1 MiB
-	cutter cutter // as it stands behind used
-	err    error  // why nothing follows; io.EOF = the log has ended
+	alone  []mail.Message // of the lines of kind markedAlone, in their order
+	cut    int64          // lines over 1 MiB
+	cutter cutter         // as it stands behind used
+	err    error          // why nothing follows; io.EOF = the log has ended
 }
 
 // span is one line in a block, without its line end.
@@ -44,14 +47,13 @@ func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
 	if first.err != nil {
 		return unlessEOF(first.err)
 	}
-	var marks func(line []byte) mark
-	f, _ := s.current.(marker)
-	if f != nil && s.pinned == nil && runtime.GOMAXPROCS(0) > 1 {
-		marks = f.newMarks()
+	if runtime.GOMAXPROCS(0) == 1 {
+		return s.readAlone(ctx, r, first, drained)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ahead, joined := readAhead(ctx, r, first, marks)
+	f := s.marker
+	ahead, joined := readAhead(ctx, r, first, f)
 	for b := range ahead {
 		s.join(b, f)
 		drained()
@@ -63,15 +65,30 @@ func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
 	return ctx.Err()
 }
 
-// readAhead reads what follows a block. The blocks are given back through
+// readAlone reads what follows a block where nothing runs beside it.
+func (s *Stream) readAlone(ctx context.Context, r io.Reader, b *block, drained func()) error {
+	for b.err == nil && ctx.Err() == nil {
+		b.read(r, b)
+		b.used = s.Feed(b.offset, b.data, errors.Is(b.err, io.EOF))
+		drained()
+	}
+	if b.err != nil {
+		return unlessEOF(b.err)
+	}
+	return ctx.Err()
+}
+
+// readAhead reads what follows a block, and finds the landmarks of its lines if
+// f is not nil. The blocks are given back through
 // joined; ahead is closed when ctx ends.
-func readAhead(ctx context.Context, r io.Reader, before *block, marks func(line []byte) mark) (ahead <-chan *block, joined chan<- *block) {
+func readAhead(ctx context.Context, r io.Reader, before *block, f marker) (ahead <-chan *block, joined chan<- *block) {
 	full, free := make(chan *block), make(chan *block, blocksAhead)
 	for range blocksAhead {
 		free <- &block{}
 	}
 	go func() {
 		defer close(full)
+		var cut aheadCutter
 		for before.err == nil {
 			var b *block
 			select {
@@ -80,7 +97,7 @@ func readAhead(ctx context.Context, r io.Reader, before *block, marks func(line 
 			case b = <-free:
 			}
 			b.read(r, before)
-			b.cutLines(before.cutter, marks)
+			cut.lines(b, before.cutter, f)
 			select {
 			case <-ctx.Done():
 				return
@@ -116,9 +133,16 @@ func (b *block) read(r io.Reader, before *block) {
 	b.data, b.err = b.data[:len(b.data)+n], err
 }
 
-// cutLines finds the lines of a block, and their landmarks if marks is set.
-func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
-	b.lines, b.cut = b.lines[:0], 0
+// aheadCutter is what the goroutine holds that runs ahead of joining.
+type aheadCutter struct {
+	at    landmarks
+	texts slab
+}
+
+// lines finds the lines of a block, and what they tell by themselves if f is
+// not nil.
+func (a *aheadCutter) lines(b *block, c cutter, f marker) {
+	b.lines, b.alone, b.cut = b.lines[:0], b.alone[:0], 0
 	p := newPiece(b.data, errors.Is(b.err, io.EOF)) // a log that breaks off has no half line
 	for {
 		start, end, whole, ok := c.next(&p)
@@ -126,14 +150,18 @@ func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
 			b.used, b.cutter = p.pos, c
 			return
 		}
-		line := span{start: int32(start), end: int32(end)}
-		if marks != nil {
-			line.mark = marks(b.data[start:end])
+		l := span{start: int32(start), end: int32(end)}
+		if f != nil {
+			line := b.data[start:end]
+			if l.mark = f.mark(&a.at, line); l.mark.kind() == markedAlone {
+				b.alone = append(b.alone, mail.Message{})
+				f.readAlone(line, l.mark, &a.texts, &b.alone[len(b.alone)-1])
+			}
 		}
 		if !whole {
 			b.cut++
 		}
-		b.lines = append(b.lines, line)
+		b.lines = append(b.lines, l)
 	}
 }
 
@@ -141,12 +169,17 @@ func (b *block) cutLines(c cutter, marks func(line []byte) mark) {
 func (s *Stream) join(b *block, f marker) {
 	s.stats.Cut += b.cut
 	s.cutter = b.cutter
-	marked := format(f)
+	next := 0
 	for i := range b.lines {
 		l := &b.lines[i]
 		offset, line := b.offset+int64(l.start), b.data[l.start:l.end]
 		s.stats.Lines++
-		if l.mark.kind == 0 || s.current != marked || !f.marked(s, offset, line, l.mark) {
+		var alone *mail.Message
+		if l.mark.kind() == markedAlone {
+			alone = &b.alone[next]
+			next++
+		}
+		if l.mark.shape == 0 || s.marker != f || !f.marked(s, offset, line, l.mark, alone) {
 			s.read(offset, line)
 		}
 	}

@@ -43,6 +43,7 @@ type savedTransaction struct {
 	Lines   []savedLine   `json:"lines,omitempty"`
 	Records []savedRecord `json:"records,omitempty"`
 	Facts   *mail.Message `json:"facts,omitempty"`
+	Since   uint32        `json:"since,omitempty"` // how many were finished after it, if it is
 }
 
 type savedLine struct {
@@ -62,6 +63,7 @@ type savedRecord struct {
 // that Restore on a new parser goes on as if nothing had happened.
 func (p *Parser) Snapshot() ([]byte, error) {
 	p.settle()
+	p.open.settle()
 	snap := snapshot{Version: snapshotVersion, LetGo: p.open.letGo, Formats: map[string]json.RawMessage{}}
 	for _, f := range p.formats {
 		state, err := f.save()
@@ -117,6 +119,9 @@ func (l *transactionList) save(p *Parser, records map[*record]bool) []savedTrans
 
 func (t *transaction) save(p *Parser) savedTransaction {
 	saved := savedTransaction{Key: t.key, Born: t.born, Facts: t.facts}
+	if t.list == &p.open.finished {
+		saved.Since = p.open.finishes - t.finished
+	}
 	for i := range t.lines {
 		k := &t.lines[i]
 		line := savedLine{Kind: k.kind, Stream: p.order[k.stream].source.ID, Offset: k.offset, Text: t.bytes(k)}
@@ -164,7 +169,7 @@ func (p *Parser) restore(data []byte) error {
 			return fmt.Errorf("source %q stands twice in the snapshot", saved.ID)
 		}
 		s := p.add(Source{ID: saved.ID, Name: saved.Name, Format: saved.Pinned, ModTime: saved.ModTime})
-		s.current = p.format(saved.Format)
+		s.readsAs(p.format(saved.Format))
 		s.clock.load(saved.Clock)
 		s.stats, s.lastTime = saved.Stats, saved.LastTime
 		s.cutter = saved.Cutter
@@ -211,7 +216,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 	if p.open.get(saved.Key) != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
-	t := &transaction{key: saved.Key, hash: p.open.byKey.hash(saved.Key), born: saved.Born, facts: saved.Facts}
+	t := &transaction{key: saved.Key, hash: p.open.byKey.hash(saved.Key), born: saved.Born, facts: saved.Facts, finished: p.open.finishes - saved.Since}
 	for _, l := range saved.Lines {
 		s := p.streams[l.Stream]
 		if s == nil {

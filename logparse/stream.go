@@ -24,6 +24,8 @@ type Stream struct {
 	source  Source
 	pinned  format // the format the caller named
 	current format // the format of the newest line that had one
+	marker  marker // pinned or current, nil where that is none
+	marks   landmarks
 	clock   clock
 	stats   Stats // but for LastTime
 
@@ -34,7 +36,24 @@ type Stream struct {
 }
 
 func newStream(p *Parser, s Source) *Stream {
-	return &Stream{p: p, source: s, pinned: p.format(s.Format), clock: newClock(s.ModTime, s.Location)}
+	st := &Stream{p: p, source: s, clock: newClock(s.ModTime, s.Location)}
+	st.pin(p.format(s.Format))
+	return st
+}
+
+// pin makes f the only format that is asked, none if nil.
+func (s *Stream) pin(f format) {
+	s.pinned = f
+	s.readsAs(s.current)
+}
+
+// readsAs notes that a line was of a format.
+func (s *Stream) readsAs(f format) {
+	s.current = f
+	if s.pinned != nil {
+		f = s.pinned
+	}
+	s.marker, _ = f.(marker)
 }
 
 // Stats counts what a stream has seen.
@@ -79,6 +98,11 @@ func (s *Stream) Feed(offset int64, data []byte, eof bool) int {
 // line counts a line and reads it.
 func (s *Stream) line(offset int64, line []byte) {
 	s.stats.Lines++
+	if f := s.marker; f != nil {
+		if m := f.mark(&s.marks, line); m.shape != 0 && f.marked(s, offset, line, m, nil) {
+			return
+		}
+	}
 	s.read(offset, line)
 }
 
@@ -117,7 +141,7 @@ func (s *Stream) inner(offset int64, line []byte) {
 			} else {
 				s.p.stories.on = true // two programs write to this log
 			}
-			s.current = f
+			s.readsAs(f)
 			return
 		}
 	}

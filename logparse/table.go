@@ -1,6 +1,7 @@
 package logparse
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"math/bits"
@@ -27,32 +28,55 @@ func newTable() table {
 	return table{seed: maphash.Bytes(maphash.MakeSeed(), nil), slots: make([]slot, 256)}
 }
 
-// hash mixes eight bytes at a time by folded multiplication, as wyhash does;
+// hash is that of what stands up to the first NUL, which is mostly the gateway,
+// joined with that of what follows, which is mostly the gateway's own id.
+func (t *table) hash(key []byte) uint64 {
+	n := bytes.IndexByte(key, 0) + 1
+	return joinSums(sum(t.seed, key[:n]), sum(t.seed, key[n:]))
+}
+
+const k0, k1 = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
+
+// sum mixes eight bytes at a time by folded multiplication, as wyhash does;
 // the last eight overlap those before. Keys are some twenty bytes, for which a
 // call of maphash costs three times as much; the seed keeps a log from
 // choosing its collisions.
-func (t *table) hash(key []byte) uint64 {
-	const k0, k1 = 0xa0761d6478bd642f, 0xe7037ed1a0b428db
-	h := t.seed ^ uint64(len(key))*k1
+func sum(seed uint64, b []byte) uint64 {
+	h := seed ^ uint64(len(b))*k1
 	var tail uint64
-	if len(key) >= 8 {
-		tail = binary.LittleEndian.Uint64(key[len(key)-8:])
-		for ; len(key) > 8; key = key[8:] {
-			hi, lo := bits.Mul64(h^k0, binary.LittleEndian.Uint64(key)^k1)
-			h = hi ^ lo
+	if len(b) >= 8 {
+		tail = binary.LittleEndian.Uint64(b[len(b)-8:])
+		for ; len(b) > 8; b = b[8:] {
+			h = fold(h^k0, binary.LittleEndian.Uint64(b)^k1)
 		}
 	} else {
-		for _, c := range key {
+		for _, c := range b {
 			tail = tail<<8 | uint64(c)
 		}
 	}
-	hi, lo := bits.Mul64(h^k0, tail^k1)
+	return fold(h^k0, tail^k1)
+}
+
+func joinSums(a, b uint64) uint64 { return fold(a^k0, b^k1) }
+
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
 }
 
-func (t *table) get(key []byte) *transaction { return t.find(key, t.hash(key)) }
+// has reports whether a transaction whose key has this hash is in the table.
+func (t *table) has(hash uint64) bool {
+	mask := uint64(len(t.slots) - 1)
+	for i := hash & mask; t.slots[i].t != nil; i = (i + 1) & mask {
+		if t.slots[i].hash == hash {
+			return true
+		}
+	}
+	return false
+}
 
-// find is get for a key whose hash is known.
+// find returns the transaction with key, whose hash is known; nil when there is
+// none.
 func (t *table) find(key []byte, hash uint64) *transaction {
 	mask := uint64(len(t.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {

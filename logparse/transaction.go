@@ -21,11 +21,13 @@ type transaction struct {
 	hash       uint64   // of key, the table's
 	born       int64    // Unix milliseconds of its first line
 	lines      []keptLine
-	text       []byte           // the bytes of lines
+	told       string           // the bytes of lines, as far as messages share them
+	text       []byte           // those behind told
 	records    []*record        // one a recipient, in the order they failed
 	facts      *mail.Message    // what a format has already read and wants kept; may stay nil
 	list       *transactionList // the one it stands in
-	prev, next *transaction     // by age
+	finished   uint32           // transactions.finishes when it was, if it stands in transactions.finished
+	prev, next *transaction     // in list
 }
 
 // keptLine is a line of a transaction that may become evidence.
@@ -48,19 +50,25 @@ func (t *transaction) keep(kind byte, s *Stream, offset int64, line []byte) bool
 
 // keepAnother adds a line, whether others of its kind are there or not.
 func (t *transaction) keepAnother(kind byte, s *Stream, offset int64, line []byte) bool {
-	if len(t.text)+len(line) > maxKept {
+	if !t.roomFor(len(line)) {
 		return false
 	}
 	k := t.append(kind, s.index, offset, line)
 	if s.outer != nil {
 		t.text = append(append(t.text, s.outer...), '\n')
-		k.outer = int32(len(t.text) - 1)
+		k.outer = int32(t.size() - 1)
 	}
 	return true
 }
 
+// size is how many bytes of lines are kept.
+func (t *transaction) size() int { return len(t.told) + len(t.text) }
+
+// roomFor reports whether n bytes more may be kept.
+func (t *transaction) roomFor(n int) bool { return t.size()+n <= maxKept }
+
 func (t *transaction) append(kind byte, stream int32, offset int64, line []byte) *keptLine {
-	start := len(t.text)
+	start := t.size()
 	t.text = append(append(t.text, line...), '\n')
 	t.lines = append(t.lines, keptLine{kind: kind, stream: stream, start: int32(start), end: int32(start + len(line)), offset: offset})
 	return &t.lines[len(t.lines)-1]
@@ -69,13 +77,13 @@ func (t *transaction) append(kind byte, stream int32, offset int64, line []byte)
 // keepOf adds a line that another transaction keeps, as one of a kind.
 func (t *transaction) keepOf(other *transaction, k *keptLine, kind byte) {
 	line, outer := other.bytes(k), other.logged(k)
-	if len(t.text)+len(line)+len(outer) > maxKept {
+	if !t.roomFor(len(line) + len(outer)) {
 		return
 	}
 	added := t.append(kind, k.stream, k.offset, line)
 	if k.outer != 0 {
 		t.text = append(append(t.text, outer...), '\n')
-		added.outer = int32(len(t.text) - 1)
+		added.outer = int32(t.size() - 1)
 	}
 }
 
@@ -90,12 +98,20 @@ func (t *transaction) has(kind byte) bool {
 }
 
 // bytes returns a kept line; it is valid until the transaction is closed.
-func (t *transaction) bytes(k *keptLine) []byte { return t.text[k.start:k.end] }
+func (t *transaction) bytes(k *keptLine) []byte { return t.between(k.start, k.end) }
+
+// between returns some bytes of one line.
+func (t *transaction) between(start, end int32) []byte {
+	if told := int32(len(t.told)); start >= told {
+		return t.text[start-told : end-told]
+	}
+	return []byte(t.told[start:end])
+}
 
 // logged returns a kept line as it stands in the log.
 func (t *transaction) logged(k *keptLine) []byte {
 	if k.outer != 0 {
-		return t.text[k.end+1 : k.outer]
+		return t.between(k.end+1, k.outer)
 	}
 	return t.bytes(k)
 }
@@ -108,7 +124,8 @@ func (p *Parser) kept(t *transaction, yield func(kind byte, e mail.Evidence)) {
 // keptLines is kept with the line as the format has read it: without that of a
 // collector around it.
 func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e mail.Evidence)) {
-	all := string(t.text) // one string for all, as far as they are UTF-8
+	p.open.tell(t)
+	all := t.told // one string for all, as far as they are UTF-8
 	valid := utf8.ValidString(all)
 	for i := range t.lines {
 		k := &t.lines[i]
@@ -123,6 +140,19 @@ func (p *Parser) keptLines(t *transaction, yield func(kind byte, line string, e 
 		}
 		yield(k.kind, line, e)
 	}
+}
+
+// tell makes a string of the bytes that t keeps, and gives the buffer they
+// stood in to transactions to come: one that fails may stay for days.
+func (o *transactions) tell(t *transaction) {
+	if len(t.text) == 0 {
+		return
+	}
+	t.told += string(t.text)
+	if len(o.buffers) < maxFinished {
+		o.buffers = append(o.buffers, t.text[:0])
+	}
+	t.text = nil
 }
 
 // record returns the recipient's record, a new one when there is none; made
@@ -153,28 +183,50 @@ func (t *transaction) recipient(path mail.Path) *record {
 // in order.
 type transactions struct {
 	byKey    table
+	waiting  quietLines // of those not in byKey
 	open     transactionList
 	finished transactionList
+	finishes uint32 // how many messages their product was done with
 	most     int
 	letGo    int64
 	free     *transaction // closed ones, linked by next
+	key      []byte       // room for one of a waiting line
+	buffers  [][]byte     // of transactions whose lines were told
 }
 
-// maxFinished is how many finished transactions wait for late lines.
+// maxFinished is how many messages must be finished after one until no late
+// line of it is expected any more.
 const maxFinished = 64
 
-// transactionList is linked from the oldest to the last.
+// transactionList is linked from the one that was not heard of for longest, the
+// oldest, to the last.
 type transactionList struct {
 	oldest, last *transaction
 	n            int
 }
 
 func newTransactions(most int) transactions {
-	return transactions{byKey: newTable(), most: most}
+	return transactions{byKey: newTable(), most: most, waiting: quietLines{most: min(most, mostQuiet)}}
 }
 
 // get returns the open transaction with key, nil when there is none.
-func (o *transactions) get(key []byte) *transaction { return o.byKey.get(key) }
+func (o *transactions) get(key []byte) *transaction { return o.find(key, o.byKey.hash(key)) }
+
+// find is get for a key whose hash is known.
+func (o *transactions) find(key []byte, hash uint64) *transaction {
+	o.wake(hash)
+	t := o.byKey.find(key, hash)
+	switch {
+	case t == nil:
+	case t.list == &o.open && t != o.open.last: // it is heard of: others are let go before it
+		o.open.remove(t)
+		o.open.append(t)
+	case t.list == &o.finished && o.finishes-t.finished >= maxFinished:
+		o.close(t)
+		return nil
+	}
+	return t
+}
 
 // begin opens a transaction; one that is open under key is closed first.
 func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
@@ -184,7 +236,7 @@ func (o *transactions) begin(key []byte, unixMilli int64) *transaction {
 	return o.add(key, unixMilli)
 }
 
-// add is begin for a key that is known to be free. The oldest transactions are
+// add is begin for a key that is known to be free. The oldest of the list are
 // let go when there are too many or when they are too old.
 func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 	return o.addHashed(key, o.byKey.hash(key), unixMilli)
@@ -192,16 +244,22 @@ func (o *transactions) add(key []byte, unixMilli int64) *transaction {
 
 // addHashed is add for a key whose hash is known.
 func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *transaction {
-	for t := o.open.oldest; t != nil && (o.open.n >= o.most || unixMilli-t.born > transactionAge); t = o.open.oldest {
+	o.letGoOld(unixMilli)
+	if o.open.n >= o.most {
 		o.letGo++
-		o.close(t)
+		o.close(o.open.oldest)
 	}
 	t := o.free
 	if t != nil {
 		o.free = t.next
 		t.next = nil
 	} else {
-		t = &transaction{lines: make([]keptLine, 0, 3), text: make([]byte, 0, 400)}
+		t = &transaction{lines: make([]keptLine, 0, 3)}
+	}
+	if n := len(o.buffers); t.text == nil && n > 0 {
+		t.text, o.buffers = o.buffers[n-1], o.buffers[:n-1]
+	} else if t.text == nil {
+		t.text = make([]byte, 0, 400)
 	}
 	t.key, t.hash, t.born = append(t.room[:0], key...), hash, unixMilli
 	o.byKey.put(t)
@@ -209,15 +267,32 @@ func (o *transactions) addHashed(key []byte, hash uint64, unixMilli int64) *tran
 	return t
 }
 
+// letGoOld lets go the transactions that are too old at unixMilli.
+func (o *transactions) letGoOld(unixMilli int64) {
+	for t := o.open.oldest; t != nil && unixMilli-t.born > transactionAge; t = o.open.oldest {
+		o.letGo++
+		o.close(t)
+	}
+}
+
 // finish notes that the product is done with a transaction.
 func (o *transactions) finish(t *transaction) {
+	if t.list != &o.finished {
+		o.finishes++
+		o.finishAt(t, o.finishes)
+	}
+}
+
+// finishAt is finish for a message that was the n-th to be finished.
+func (o *transactions) finishAt(t *transaction, n uint32) {
 	if t.list == &o.finished {
 		return
 	}
 	t.list.remove(t)
 	o.finished.append(t)
-	if o.finished.n > maxFinished {
-		o.close(o.finished.oldest)
+	t.finished = n
+	for oldest := o.finished.oldest; o.finishes-oldest.finished >= maxFinished; oldest = o.finished.oldest {
+		o.close(oldest)
 	}
 }
 
@@ -226,7 +301,7 @@ func (o *transactions) finish(t *transaction) {
 func (o *transactions) close(t *transaction) {
 	o.byKey.delete(t)
 	t.list.remove(t)
-	t.key, t.lines, t.text, t.records, t.facts, t.list, t.prev, t.next = nil, t.lines[:0], t.text[:0], nil, nil, nil, nil, o.free
+	t.key, t.lines, t.told, t.text, t.records, t.facts, t.list, t.prev, t.next = nil, t.lines[:0], "", t.text[:0], nil, nil, nil, nil, o.free
 	o.free = t
 }
 

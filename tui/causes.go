@@ -31,6 +31,7 @@ type causes struct {
 	rules         map[string]string // what the newest message of a group says under WHY, by causeID
 	ruling        bool              // rules are under way
 	drafting      bool              // a group's messages are read for its bypass
+	seconds       int               // since they were counted
 	width, height int
 }
 
@@ -127,7 +128,7 @@ func (x *causes) count() tea.Cmd {
 		return nil
 	}
 	ctx, gen := x.task.renew(x.s.ctx)
-	x.problem, x.counting, x.ruling, x.drafting = "", true, false, false
+	x.problem, x.counting, x.ruling, x.drafting, x.seconds = "", true, false, false, 0
 	id, searcher := x.id, x.s.svc.Searcher
 	return func() tea.Msg {
 		list, err := searcher.Causes(ctx, q)
@@ -142,6 +143,8 @@ func (x *causes) update(msg tea.Msg) tea.Cmd {
 		if x.known {
 			return x.rule()
 		}
+	case tickMsg:
+		x.tick()
 	case causesMsg:
 		return x.counted(msg)
 	case rulesMsg:
@@ -158,6 +161,22 @@ func (x *causes) update(msg tea.Msg) tea.Cmd {
 		return x.key(msg)
 	}
 	return nil
+}
+
+// recountAfter is how many seconds pass between two counts while one looks.
+const recountAfter = 5
+
+// tick counts again what arrived meanwhile, while the screen is looked at.
+func (x *causes) tick() {
+	if x.seconds++; x.seconds < recountAfter || x.counting || x.drafting {
+		return
+	}
+	x.s.ask(func(r *Root) tea.Cmd {
+		if r.top() != x {
+			return nil
+		}
+		return x.count()
+	})
 }
 
 func (x *causes) key(msg tea.KeyMsg) tea.Cmd {

@@ -101,6 +101,34 @@ func TestCausesThatCannotBeCounted(t *testing.T) {
 	p.shows("The causes could not be counted: disk gone")
 }
 
+// What arrives while one looks is counted; the selected row stays selected.
+func TestCausesCountWhatArrives(t *testing.T) {
+	p := newProgram(t, newWorld(samples(4)...), 100, 30)
+	p.keys("5", "G")
+	p.shows("4 messages in 3 causes")
+	table := p.root.tabs[4].(*causes).table
+	before, _ := table.Selected()
+	for i := range 9 {
+		p.w.arrive(sample(100+i, "new@other.example", "bob@corp.example"))
+	}
+	for range recountAfter {
+		p.shows("4 messages in 3 causes")
+		p.send(tickMsg{})
+	}
+	p.shows("13 messages in 4 causes")
+	if after, _ := table.Selected(); after.Domain != before.Domain {
+		t.Errorf("%q was selected, now %q", before.Domain, after.Domain)
+	}
+	p.keys("1")
+	p.w.arrive(sample(200, "new@other.example", "bob@corp.example"))
+	for range 2 * recountAfter {
+		p.send(tickMsg{})
+	}
+	if got := p.root.tabs[4].(*causes).messages; got != 13 {
+		t.Errorf("%d are counted while nobody looks", got)
+	}
+}
+
 // The query of a cause is taken by the index as it is.
 func TestCausesForReal(t *testing.T) {
 	rows := samples(30)

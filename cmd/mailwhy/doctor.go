@@ -45,6 +45,9 @@ func (s *session) doctor(ctx context.Context, a *app.App) error {
 	for _, c := range a.Config.Syslog {
 		add("syslog "+c.Name, syslogFinding(c))
 	}
+	for _, c := range a.Config.SIEM {
+		add("siem "+c.Name, keysFinding(app.CheckSIEM(c)))
+	}
 	for _, t := range a.Troubles() {
 		add(t.Path, publish.Finding{Sentence: t.Sentence})
 	}
@@ -110,6 +113,14 @@ func syslogFinding(c config.Syslog) publish.Finding {
 	return publish.Finding{OK: true, Sentence: fmt.Sprintf("listens on %s %s while mailwhy runs; nothing was asked", c.Protocol, c.Address)}
 }
 
+// keysFinding is about an API that err keeps from being asked.
+func keysFinding(err error) publish.Finding {
+	if err != nil {
+		return publish.Finding{Sentence: err.Error()}
+	}
+	return publish.Finding{OK: true, Sentence: "its keys are there; nothing was asked"}
+}
+
 func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {
 	switch g.Kind {
 	case "postfix-lmdb", "postfix-hash", "postfix-btree", "postfix-texthash":
@@ -121,10 +132,8 @@ func gatewayFindings(ctx context.Context, g config.Gateway) []publish.Finding {
 	case "opensmtpd":
 		return publish.DoctorFile(g.Config, g.Path, nil)
 	case "mimecast":
-		if _, err := app.MimecastAPI(g); err != nil {
-			return []publish.Finding{{Sentence: err.Error()}}
-		}
-		return []publish.Finding{{OK: true, Sentence: "its keys are there; nothing was asked"}}
+		_, err := app.MimecastAPI(g)
+		return []publish.Finding{keysFinding(err)}
 	}
 	return publish.DoctorFile(g.Config, g.Path, nil)
 }

@@ -23,9 +23,8 @@ func newIngest(s *session) *cobra.Command {
 		Short: "index log files once (default: the configured sources)",
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
-				sources := a.Followed()
+				var sources []string // nil = those of the configuration
 				if len(args) > 0 {
-					sources = nil
 					for _, name := range args {
 						if name == "-" && s.app == nil {
 							var err error
@@ -40,7 +39,7 @@ func newIngest(s *session) *cobra.Command {
 						sources = append(sources, path)
 					}
 				}
-				if len(sources) == 0 {
+				if len(args) == 0 && len(a.Followed()) == 0 {
 					return fmt.Errorf("name log files, or sources in the configuration (%s)", "mailwhy config print")
 				}
 				if s.app != nil {

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io/fs"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -151,6 +156,103 @@ func TestSyslogOverKills(t *testing.T) {
 	for _, want := range []string{fmt.Sprintf("stream (syslog tcp 127.0.0.1:%s)", tcp), fmt.Sprintf("mx9 (syslog tcp 127.0.0.1:%s)", tcp), fmt.Sprintf("packets (syslog udp 127.0.0.1:%s)", udp)} {
 		if strings.Count(sources, want) != 1 {
 			t.Errorf("no one row %q:\n%s", want, sources)
+		}
+	}
+}
+
+// siemVendor is an account of the API whose log grows; it holds one file of
+// two refusals a page.
+type siemVendor struct {
+	mu    sync.Mutex
+	files int
+	asked int
+	base  string
+}
+
+func (v *siemVendor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asked++
+	var at int
+	switch {
+	case r.URL.Path == "/oauth/token":
+		fmt.Fprint(w, `{"access_token":"t","expires_in":1800}`)
+	case v.asked%7 == 0:
+		w.Header().Set("X-RateLimit-Reset", "10")
+		w.WriteHeader(http.StatusTooManyRequests)
+	case strings.HasPrefix(r.URL.Path, "/files/"):
+		fmt.Sscanf(r.URL.Path, "/files/%d", &at)
+		z := gzip.NewWriter(w)
+		for n := 2 * at; n < 2*at+2; n++ {
+			fmt.Fprintf(z, `{"timestamp":%d,"accountId":"C0A0","aggregateId":"agg%d","processingId":"p%d","type":"receipt","subtype":"Rej","action":"Rej","senderEnvelope":"row%d@example.net","recipients":"u@example.com","senderIp":"192.0.2.7","direction":"Inbound","rejectionType":"Manual Envelope Rejection","rejectionCode":"550","rejectionInfo":"Administrative prohibition - envelope blocked"}`+"\n",
+				time.Now().UnixMilli()+int64(n), n, n, n)
+		}
+		_ = z.Close()
+	default:
+		fmt.Sscanf(r.URL.Query().Get("nextPage"), "after-%d", &at)
+		value := ""
+		if r.URL.Query().Get("type") == "receipt" && at < v.files {
+			value = fmt.Sprintf(`{"url":"%s/files/%d?signature=s1gned"}`, v.base, at)
+			at++
+		}
+		fmt.Fprintf(w, `{"value":[%s],"@nextPage":"after-%d","isCaughtUp":%v}`, value, at, at == v.files)
+	}
+}
+
+func (v *siemVendor) grow(by int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.files += by
+}
+
+// TestSIEMOverKills reads an account while its owner is killed again and again:
+// each event is found once, and no secret stands in a file or is said.
+func TestSIEMOverKills(t *testing.T) {
+	v := &siemVendor{files: 3}
+	server := httptest.NewServer(v)
+	t.Cleanup(server.Close)
+	v.base = server.URL
+	s := newServed(t, fmt.Sprintf("siem: [{name: cloud, url: %q, every: 1s, credentials: %%DIR%%/keys.yaml}]\n", server.URL))
+	keys := filepath.Join(s.dir, "keys.yaml")
+	if err := os.WriteFile(keys, []byte("client_id: id\nclient_secret: s3cret\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.until("can be read by others: chmod 600 it", "ingest")
+	if err := os.Chmod(keys, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.until("cloud ("+server.URL+")  mimecast-v2  7 lines", "ingest") // six, and the file's own first
+	for round := range 3 {
+		v.grow(5)
+		s.start(`"path":"cloud (`)
+		s.spooled("cloud", fmt.Sprintf("row%d@", 2*(3+5*round)))
+		s.kill()
+	}
+	n := 2 * 18
+	s.start("all was read at ")
+	s.until(fmt.Sprintf(`"total":%d,"shown":1`, n), "search", "--json", "--limit", "1", "since:all")
+	found := s.until("row0@", "search", "--json", "--limit", fmt.Sprint(2*n), "since:all")
+	for i := range n {
+		if times := strings.Count(found, fmt.Sprintf(`"envelope_from":"row%d@example.net"`, i)); times != 1 {
+			t.Errorf("event %d is found %d times", i, times)
+		}
+	}
+	said := found + s.until("cloud", "sources", "--json")
+	s.kill()
+	said += s.until("siem cloud: its keys are there", "doctor")
+	if err := filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		said += string(data)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"s3cret", "s1gned"} {
+		if strings.Contains(said, secret) {
+			t.Errorf("%s is said or written down", secret)
 		}
 	}
 }

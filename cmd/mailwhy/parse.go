@@ -15,6 +15,10 @@ import (
 	"mailwhy/tui/cell"
 )
 
+// mostOpen bounds the memory of messages whose end no log tells, such as those
+// that are deferred for ever: some two kilobytes each.
+const mostOpen = 16_000
+
 func newParse(s *session) *cobra.Command {
 	var o parseOptions
 	c := s.addJSON(&cobra.Command{
@@ -63,7 +67,7 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 	if err != nil {
 		return err
 	}
-	parser := logparse.NewParser(logparse.Options{All: o.all, Formats: described, Join: len(files) > 1})
+	parser := logparse.NewParser(logparse.Options{All: o.all, Open: mostOpen, Formats: described, Join: len(files) > 1})
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
 			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)
@@ -73,6 +77,9 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 			counts.Files++
 			counts.Lines += stats.Lines
 			counts.UnrecognisedFailing += stats.UnrecognisedFailing
+		}
+		if n := parser.LetGo(); n > 0 {
+			fmt.Fprintf(s.stderr, "%d messages whose end was not seen were let go: if one was tried again later, that counts as another message\n", n)
 		}
 		return counts, nil
 	}

@@ -82,7 +82,7 @@ func firstLine(in io.Reader) (head, first []byte, err error) {
 
 // mostGarbage is how much memory may wait to be collected while logs are read,
 // in bytes.
-const mostGarbage = 32 << 20
+const mostGarbage = 16 << 20
 
 // boundGarbage lets garbage grow with what is kept only up to mostGarbage: many
 // messages that stay open would otherwise have their memory twice again.

@@ -234,9 +234,11 @@ func TestGuards(t *testing.T) {
 	f("shared_domain", OK, "", from(address("carol@gmail.com")))
 	f("shared_domain", Refused, "gmail.com", admin, kind(engine.KindManagedPermit), managed("gmail.com", "bob@corp.example"))
 
-	// width of an operator
+	// Width of an operator, after the two recipes of the vendor's article: one
+	// address, whoever the recipients inside are, or one domain for one recipient.
 	f("width", OK, "", from(address("a@acme.example")), to(internal))
 	f("width", OK, "", from(address("a@acme.example")), to(group))
+	f("width", OK, "", from(address("a@acme.example")), to(engine.Spec{Type: engine.Everyone}))
 	f("width", OK, "", from(domain("acme.example")), to(address("bob@corp.example")))
 	f("width", Refused, "ask an admin", from(domain("acme.example")), to(internal))
 	f("width", Refused, "ask an admin", from(domain("acme.example")), to(group))

@@ -68,7 +68,7 @@ func (c *Client) bearer(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("make request: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	status, header, body, err := c.exchange(req)
+	status, header, body, err := c.exchange(req, 0)
 	if err != nil {
 		return "", err
 	}

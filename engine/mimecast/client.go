@@ -70,10 +70,11 @@ func (c *Client) Old() bool { return c.old }
 // Base is the address of the API, without a slash at its end.
 func (c *Client) Base() string { return c.base }
 
-// Request is one call; Body nil is none, else it is sent as JSON.
+// Request is one call.
 type Request struct {
 	Method, Path string
-	Body         any
+	Body         any   // sent as JSON; nil = none
+	Longest      int64 // bytes of the answer; a longer one is an error; 0 = 16 MiB
 }
 
 // Answer is the envelope of every answer in JSON. The API answers 200 with a
@@ -224,21 +225,24 @@ func (c *Client) once(ctx context.Context, r Request) (int, http.Header, []byte,
 	if err := c.authorise(ctx, req); err != nil {
 		return 0, nil, nil, err
 	}
-	return c.exchange(req)
+	return c.exchange(req, r.Longest)
 }
 
-func (c *Client) exchange(req *http.Request) (int, http.Header, []byte, error) {
+func (c *Client) exchange(req *http.Request, longest int64) (int, http.Header, []byte, error) {
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("ask the API: %w", err)
 	}
 	defer resp.Body.Close()
-	data, err := io.ReadAll(io.LimitReader(resp.Body, longestAnswer+1))
+	if longest <= 0 {
+		longest = longestAnswer
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, longest+1))
 	if err != nil {
 		return 0, nil, nil, fmt.Errorf("read the API's answer: %w", err)
 	}
-	if len(data) > longestAnswer {
-		return 0, nil, nil, fmt.Errorf("read the API's answer: it is longer than %d bytes", longestAnswer)
+	if int64(len(data)) > longest {
+		return 0, nil, nil, fmt.Errorf("read the API's answer: it is longer than %d bytes", longest)
 	}
 	return resp.StatusCode, resp.Header, data, nil
 }

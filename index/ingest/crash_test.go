@@ -136,10 +136,16 @@ func limitFiles() {
 }
 
 // TestDiskFull lets writes fail at sizes from nothing to nearly enough; once
-// there is room again, nothing is missing.
+// there is room again, nothing is missing. With more kills than usual it does
+// so at as many sizes more.
 func TestDiskFull(t *testing.T) {
 	v := newVictim(t)
-	for _, limit := range []int{0, 100, 2_000, 20_000, 70_000, 150_000, 400_000} {
+	limits := []int{0, 100, 2_000, 20_000, 70_000, 150_000, 400_000}
+	r := rand.New(rand.NewPCG(8, 9))
+	for range *kills - killsAlways {
+		limits = append(limits, r.IntN(1<<r.IntN(20)))
+	}
+	for _, limit := range limits {
 		v.write(t, 300)
 		startChild(t, v.dir, fmt.Sprint(fileLimit, "=", limit)).killAfter(300 * time.Millisecond)
 	}

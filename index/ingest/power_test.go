@@ -1,15 +1,19 @@
 package ingest
 
 import (
+	"errors"
 	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mailwhy/index"
 )
 
 var powerCuts = flag.Int("ingest.power", 0, "how often TestPowerCut cuts the power; it mounts a file system, so it needs root and a loop device")
@@ -49,6 +53,31 @@ func TestPowerCut(t *testing.T) {
 		child.killAfter(0)
 		disk.mountAgain(t)
 	}
+	if problems := finish(t, v.dir); problems != nil {
+		t.Errorf("problems: %v", problems)
+	}
+	v.wantClean(t)
+	disk.unmount(t)
+}
+
+// TestReadOnlyDisk: one sentence, and after it everything is as it was.
+func TestReadOnlyDisk(t *testing.T) {
+	if *powerCuts == 0 {
+		t.Skip("asked for with -ingest.power")
+	}
+	v := newVictim(t)
+	disk := newCutDisk(t, filepath.Join(v.dir, "data"))
+	v.write(t, 300)
+	finish(t, v.dir)
+	run(t, "mount", "-o", "remount,ro", disk.dir)
+	x, err := index.Open(v.index(), index.Options{})
+	if err == nil {
+		x.Close()
+	}
+	if !errors.Is(err, unix.EROFS) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("opened on a disk that cannot be written: %v", err)
+	}
+	run(t, "mount", "-o", "remount,rw", disk.dir)
 	if problems := finish(t, v.dir); problems != nil {
 		t.Errorf("problems: %v", problems)
 	}

@@ -2,6 +2,7 @@ package sealed
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -45,13 +46,14 @@ func (d dictionary) find(text string) (int, bool) {
 	return sort.Find(d.len(), func(i int) int { return bytes.Compare([]byte(text), d.value(i)) })
 }
 
-// containing gives the values that contain a fragment, ascending.
-func (d dictionary) containing(fragment string) []uint32 {
+// containing gives the values that contain a fragment, ascending; fewer when
+// the context ends.
+func (d dictionary) containing(ctx context.Context, fragment string) []uint32 {
 	switch n := len(fragment); {
 	case n == 0:
 		return nil
 	case n < 3:
-		return d.beginning(fragment)
+		return d.beginning(ctx, fragment)
 	}
 	rarest, second := -1, -1
 	for i := 0; i+3 <= len(fragment); i++ {
@@ -73,11 +75,11 @@ func (d dictionary) containing(fragment string) []uint32 {
 	if second >= 0 && len(candidates) > 8 {
 		candidates = intersect(candidates, d.holders(second))
 	}
-	return d.confirmed(candidates, fragment)
+	return d.confirmed(ctx, candidates, fragment)
 }
 
 // beginning finds fragments of one or two bytes: trigrams that begin so.
-func (d dictionary) beginning(fragment string) []uint32 {
+func (d dictionary) beginning(ctx context.Context, fragment string) []uint32 {
 	low := gramOf(fragment)
 	high := low + 1<<(8*(3-len(fragment)))
 	start := sort.Search(d.grams.len(), func(i int) bool { return d.grams.at(i) >= low })
@@ -90,14 +92,22 @@ func (d dictionary) beginning(fragment string) []uint32 {
 		found = append(found, uint32(v))
 	}
 	if fragment[len(fragment)-1] == 0 {
-		return d.confirmed(found, fragment)
+		return d.confirmed(ctx, found, fragment)
 	}
 	return found
 }
 
-func (d dictionary) confirmed(candidates []uint32, fragment string) []uint32 {
-	sought := []byte(fragment)
-	return slices.DeleteFunc(candidates, func(v uint32) bool { return !bytes.Contains(d.value(int(v)), sought) })
+func (d dictionary) confirmed(ctx context.Context, candidates []uint32, fragment string) []uint32 {
+	sought, kept := []byte(fragment), candidates[:0]
+	for i, v := range candidates {
+		if i%countEvery == countEvery-1 && ctx.Err() != nil {
+			break
+		}
+		if bytes.Contains(d.value(int(v)), sought) {
+			kept = append(kept, v)
+		}
+	}
+	return kept
 }
 
 // gramOf packs the first three bytes of a text, zeros where there are fewer.

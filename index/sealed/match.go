@@ -142,7 +142,7 @@ func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, er
 			}
 		default:
 			d := s.fields[l.Field]
-			for i, value := range d.lookUp(l) {
+			for i, value := range d.lookUp(ctx, l) {
 				if i%1024 == 1023 && ctx.Err() != nil {
 					return nil, ctx.Err()
 				}
@@ -150,12 +150,12 @@ func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, er
 			}
 		}
 	}
-	return set, nil
+	return set, ctx.Err() // what was found when it ended may not be all
 }
 
-func (d dictionary) lookUp(l Lookup) []uint32 {
+func (d dictionary) lookUp(ctx context.Context, l Lookup) []uint32 {
 	if !l.Whole {
-		return d.containing(l.Text)
+		return d.containing(ctx, l.Text)
 	}
 	if at, ok := d.find(l.Text); ok {
 		return []uint32{uint32(at)}
@@ -222,7 +222,7 @@ func (d dictionary) holding(fragment string) iter.Seq[int] {
 				}
 			}
 		}
-		for _, i := range d.containing(fragment) {
+		for _, i := range d.containing(context.Background(), fragment) {
 			if !yield(int(i)) {
 				return
 			}

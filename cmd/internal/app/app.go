@@ -272,12 +272,20 @@ func (a *App) Run(ctx context.Context) error {
 // watchEvery is how often Ingest tells its progress.
 const watchEvery = 200 * time.Millisecond
 
-// Ingest reads sources once. watch, unless nil, is told how far it is, a few
-// times a second.
+// Ingest reads sources once; nil = those of the configuration, its inputs
+// included. watch, unless nil, is told how far it is, a few times a second.
 func (a *App) Ingest(ctx context.Context, sources []string, watch func(ingest.Progress)) ([]ingest.Status, error) {
+	configured := sources == nil
+	if configured {
+		sources = a.Followed()
+	}
 	pump, err := a.newPump(sources)
 	if err != nil {
 		return nil, err
+	}
+	var failed error
+	if configured {
+		failed = a.fetch(ctx, pump)
 	}
 	done := make(chan error, 1)
 	go func() { done <- pump.Once(ctx) }()
@@ -286,7 +294,7 @@ func (a *App) Ingest(ctx context.Context, sources []string, watch func(ingest.Pr
 	for {
 		select {
 		case err := <-done:
-			return a.foldInputs(pump.Status(), nil), err
+			return a.foldInputs(pump.Status(), nil), errors.Join(failed, err)
 		case <-tick.C:
 			if watch != nil {
 				watch(pump.Progress())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime"
 
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
@@ -18,14 +19,42 @@ func (a *App) Impact(ctx context.Context, change engine.Change) (engine.ImpactRe
 // ImpactIn is Impact for a change of another set. Only what the change can
 // touch is read; the rest of the index counts as examined.
 func (a *App) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
-	var failed error
-	report, err := engine.Impact(ctx, set, change, a.Now(), a.within(ctx, set.Reach(change), span{}, &failed))
-	if err = errors.Join(err, failed); err != nil {
+	parts, failed := a.replayed(ctx, set.Reach(change))
+	report, err := engine.Impact(ctx, set, change, a.Now(), parts...)
+	if err = errors.Join(append(failed, err)...); err != nil {
 		return report, err
 	}
 	total, err := a.Index.Count(ctx, index.Query{})
 	report.Examined = total.Count
 	return report, err
+}
+
+// replayed yields every message that a change can touch, each once, in as many
+// parts as there are processors; an error of the index ends a part and is left
+// in its place of failed.
+func (a *App) replayed(ctx context.Context, r engine.Reach) (parts []iter.Seq[mail.Message], failed []error) {
+	n := runtime.GOMAXPROCS(0)
+	failed = make([]error, n)
+	var sources [][]iter.Seq2[mail.Message, error]
+	for _, q := range queriesOf(r) {
+		sources = append(sources, a.Index.Replayed(ctx, q, n))
+	}
+	for i := range n {
+		parts = append(parts, func(yield func(mail.Message) bool) {
+			for _, source := range sources {
+				for m, err := range source[i] {
+					if err != nil {
+						failed[i] = err
+						return
+					}
+					if !yield(m) {
+						return
+					}
+				}
+			}
+		})
+	}
+	return parts, failed
 }
 
 // within yields every message of a time that a change can touch, each once; an

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,8 @@ type input struct {
 	// run fills the spool until ctx ends; an error is told and it is run again.
 	// nil = another input's run does.
 	run func(ctx context.Context) error
+	// once takes in what there is now; nil = it cannot be asked.
+	once func(ctx context.Context) error
 	// problem and note are what it says of itself; nil = nothing.
 	problem, note func() string
 
@@ -45,6 +48,9 @@ func (a *App) inputNames() (names, titles []string) {
 		for _, name := range syslogNames(c) {
 			add(name, fmt.Sprintf("%s (syslog %s %s)", name, c.Protocol, c.Address))
 		}
+	}
+	for _, c := range a.Config.SIEM {
+		add(c.Name, fmt.Sprintf("%s (%s)", c.Name, c.URL))
 	}
 	return names, titles
 }
@@ -85,7 +91,39 @@ func (a *App) openInputs(pump *ingest.Pump) []*input {
 	for _, c := range a.Config.Syslog {
 		openSyslog(c, byName)
 	}
+	for _, c := range a.Config.SIEM {
+		a.openSIEM(c, byName[c.Name])
+	}
 	return all
+}
+
+// fetch takes in once what the inputs can be asked for. The pump follows
+// meanwhile, for a spool takes no more than its bound.
+func (a *App) fetch(ctx context.Context, pump *ingest.Pump) error {
+	if len(a.Config.SIEM) == 0 {
+		return nil
+	}
+	inputs := a.openInputs(pump)
+	following, stop := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() { done <- pump.Run(following) }()
+	var failed error
+	for _, in := range inputs {
+		if in.once == nil || in.spool == nil {
+			continue
+		}
+		if err := in.once(ctx); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s was not read to its end: %w", in.title, err))
+		}
+	}
+	stop()
+	failed = errors.Join(failed, <-done)
+	for _, in := range inputs {
+		if in.spool != nil {
+			failed = errors.Join(failed, in.spool.Close())
+		}
+	}
+	return failed
 }
 
 // inputAgain is how long an input that failed waits before it is tried again.
@@ -95,7 +133,7 @@ const inputAgain = 5 * time.Second
 func runInputs(ctx context.Context, inputs []*input) {
 	var running sync.WaitGroup
 	for _, in := range inputs {
-		if in.run != nil {
+		if in.run != nil && in.spool != nil {
 			running.Go(func() { in.keepRunning(ctx) })
 		}
 	}

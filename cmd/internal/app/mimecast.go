@@ -51,14 +51,19 @@ func readCredentials(path string, env func(string) string) (mimecast.Keys, error
 	return mimecast.Keys{ClientID: c.ClientID, ClientSecret: c.ClientSecret, AppID: c.AppID, AppKey: c.AppKey, AccessKey: c.AccessKey, SecretKey: c.SecretKey}, nil
 }
 
+// mimecastClient makes a client; nothing is asked yet.
+func mimecastClient(url, version, credentials string) (*mimecast.Client, error) {
+	keys, err := readCredentials(credentials, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return mimecast.New(url, version, keys, nil)
+}
+
 // MimecastAPI opens the API that a gateway of the configuration names; nothing
 // is asked yet.
 func MimecastAPI(c config.Gateway) (*publish.MimecastAPI, error) {
-	keys, err := readCredentials(c.Credentials, os.Getenv)
-	if err != nil {
-		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
-	}
-	api, err := mimecast.New(c.URL, c.API, keys, nil)
+	api, err := mimecastClient(c.URL, c.API, c.Credentials)
 	if err != nil {
 		return nil, fmt.Errorf("gateway %s: %w", c.Name, err)
 	}

@@ -6,16 +6,29 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"time"
 )
 
 // Inputs are the sources that are no files. What they bring is kept in
 // spool/NAME in the data folder and read from there; none is on by default.
 type Inputs struct {
 	Syslog     []Syslog `yaml:"syslog"`      // listeners for gateways that ship their logs
+	SIEM       []SIEM   `yaml:"siem"`        // logs that a gateway in the cloud gives through an API
 	SpoolBytes int64    `yaml:"spool_bytes"` // of the lines kept of each input
 }
 
-func noInputs() Inputs { return Inputs{Syslog: []Syslog{}, SpoolBytes: 1 << 30} }
+func noInputs() Inputs { return Inputs{Syslog: []Syslog{}, SIEM: []SIEM{}, SpoolBytes: 1 << 30} }
+
+// SIEM is an account whose log is read through Mimecast's SIEM API.
+type SIEM struct {
+	Name        string        `yaml:"name"`
+	URL         string        `yaml:"url"`                   // of the API's region
+	API         string        `yaml:"api,omitempty"`         // 2.0 (default) or 1.0
+	Credentials string        `yaml:"credentials,omitempty"` // file with the API's keys; absent = the environment
+	Types       []string      `yaml:"types,omitempty"`       // of API 2.0; absent = receipt, process, delivery
+	Since       time.Duration `yaml:"since,omitempty"`       // how far back the first reading begins; 0 = 168h
+	Every       time.Duration `yaml:"every,omitempty"`       // between two looks when all was read; 0 = 1m
+}
 
 // Syslog is a listener.
 type Syslog struct {
@@ -68,6 +81,28 @@ func (in *Inputs) check() error {
 		if err := s.check(); err != nil {
 			return fmt.Errorf("syslog: %s: %w", s.Name, err)
 		}
+	}
+	for _, s := range in.SIEM {
+		if err := named("siem", s.Name); err != nil {
+			return err
+		}
+		if err := s.check(); err != nil {
+			return fmt.Errorf("siem: %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s SIEM) check() error {
+	switch {
+	case s.URL == "":
+		return errors.New("url is missing: it is the API of your region, such as https://eu-api.services.mimecast.com")
+	case s.API != "" && s.API != "2.0" && s.API != "1.0":
+		return fmt.Errorf("api must be 2.0 or 1.0, not %q", s.API)
+	case s.API == "1.0" && len(s.Types) > 0:
+		return errors.New("types are of API 2.0: 1.0 gives one log of all mail")
+	case s.Every != 0 && s.Every < time.Second || s.Since < 0:
+		return errors.New("every must be at least 1s, since must not be negative")
 	}
 	return nil
 }

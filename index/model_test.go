@@ -328,7 +328,7 @@ func TestBroadFragmentsOfALiveLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer x.Close()
-	messages := benchMessages(0, 3000)
+	messages := benchMessages(0, 1000)
 	all := model{}
 	for _, m := range messages {
 		all[m.ID] = m

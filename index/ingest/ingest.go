@@ -5,6 +5,11 @@
 // a bounded queue: when it is full nothing more is read, and nothing is ever
 // dropped.
 //
+// Files are read oldest first, although the newest matter most: a message has
+// its time and its id from its first failing line, and that may stand in an
+// older file; whoever began with the newest one would make other ids. Progress
+// tells how long it takes.
+//
 // The checkpoint holds the offset of every log and a snapshot of the parser's
 // open transactions. It is written only when the index has on disk what
 // precedes it, so a crash reads some lines again; ids are made from the lines,

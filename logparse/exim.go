@@ -321,7 +321,7 @@ func (f *exim) arrived(l *eximLine) {
 	t := f.p.open.begin(f.transactionKey(l, l.id), l.ms)
 	f.p.know(t, &l.lineAt, &m)
 	if bounced != "" { // "R=": this is a bounce, or a warning, about another message
-		t.notifying(bounced)
+		f.p.notifying(t, bounced)
 		f.p.notified(f.p.open.get(f.transactionKey(l, []byte(bounced))), &l.lineAt, string(l.id), mail.Bounced, mail.Expired, mail.Deferred)
 	}
 }

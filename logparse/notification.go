@@ -32,13 +32,14 @@ func (p *Parser) notified(t *transaction, l *lineAt, id string, outcomes ...mail
 }
 
 // notifying notes of which message a transaction is the notification.
-func (t *transaction) notifying(id string) {
+func (p *Parser) notifying(t *transaction, id string) {
 	if t.facts == nil {
 		t.facts = &mail.Message{}
 	}
 	t.facts.Hops = []mail.Hop{{QueueID: id, Join: mail.ByNotification}}
 	for _, r := range t.records {
 		r.notifies(id)
+		p.list(r)
 	}
 }
 

@@ -433,7 +433,7 @@ func (f *postfix) expired(l *postfixLine, id, rest []byte) {
 func (f *postfix) notified(l *postfixLine, id []byte, notice string, outcomes []mail.Outcome) {
 	next := f.transactionOrNew(l, []byte(notice))
 	next.keep(keptReturned, l.s, l.offset, l.raw)
-	next.notifying(string(id))
+	f.p.notifying(next, string(id))
 	f.p.notified(f.transaction(id), &lineAt{l.s, l.offset, l.raw, l.e.ms}, notice, outcomes...)
 }
 

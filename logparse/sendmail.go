@@ -378,7 +378,7 @@ func (l *sendmailLine) notified(p *Parser, key *[]byte, notice, words string) bo
 	if !ok {
 		return strings.HasPrefix(words, "clone") || strings.Contains(words, "notify") || strings.HasPrefix(words, "return")
 	}
-	p.transactionOf(l.transactionKey(key, notice), &l.lineAt).notifying(l.id)
+	p.notifying(p.transactionOf(l.transactionKey(key, notice), &l.lineAt), l.id)
 	t := p.transactionOf(l.transactionKey(key, l.id), &l.lineAt)
 	if len(t.records) == 0 {
 		m := l.message()

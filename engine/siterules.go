@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"cmp"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -25,7 +25,7 @@ type siteCheck struct {
 	entries    map[string]siteEntry
 	patterns   []sitePattern // of a pcre: or regexp: table, instead of entries
 	networks   []siteNetwork
-	domains    map[string]bool // of destination: those that mail is taken for
+	domains    map[string]bool // of destination: those that mail is taken for; ".d" is all below d
 }
 
 // siteLooks is what a check may look at. destination refuses mail for other
@@ -43,15 +43,18 @@ type siteNetwork struct {
 }
 
 // siteRules asks the site's own restrictions. A list ends at the first check
-// that permits; a refusal ends everything. What holds, discards or defers if
+// that permits; a refusal or a discard ends everything. What holds or defers if
 // permitted waits for whether a later check refuses.
 func (w *walk) siteRules() bool {
 	var seen []siteHit
-	var waiting, softened *siteHit
-	ended := "" // the list that a permit ended
+	var held, deferred, softened *siteHit
+	list, ended := "", false // the list being asked, and whether a permit ended it
 	for i := range w.set.file.site {
 		c := &w.set.file.site[i]
-		if c.list == ended || c.looksAt == "header" {
+		if c.list != list {
+			list, ended = c.list, false
+		}
+		if ended || c.looksAt == "header" {
 			continue
 		}
 		hit, ok := w.ask(c)
@@ -61,36 +64,24 @@ func (w *walk) siteRules() bool {
 		seen = append(seen, hit)
 		switch hit.entry.action {
 		case sitePermit:
-			ended = c.list
-		case siteDiscard: // "claim successful delivery": its list ends as well
-			ended = c.list
-			waiting = graver(waiting, &hit)
-		case siteHold, siteDeferIfPermit:
-			waiting = graver(waiting, &hit)
+			ended = true
+		case siteHold:
+			held = cmp.Or(held, &hit)
+		case siteDeferIfPermit:
+			deferred = cmp.Or(deferred, &hit)
 		case siteDeferIfReject:
-			softened = &hit
+			softened = cmp.Or(softened, &hit)
 		case siteReject, siteDefer:
-			if softened != nil {
-				hit = *softened
-			}
-			return w.siteStop(hit, seen)
+			return w.siteStop(*cmp.Or(softened, &hit), seen)
+		case siteDiscard: // a permission, as far as a deferral goes that waits for one
+			return w.siteStop(*cmp.Or(deferred, &hit), seen)
 		}
 	}
-	if waiting != nil {
+	if waiting := cmp.Or(deferred, held); waiting != nil {
 		return w.siteStop(*waiting, seen)
 	}
 	w.trace.site(MomentRcpt, seen, nil, StepPass, StageConnection)
 	return false
-}
-
-// graver is the one of two waiting hits that decides: a deferral refuses the
-// message whatever else was to become of it, and what is discarded is not held.
-func graver(a, b *siteHit) *siteHit {
-	order := []string{siteHold, siteDiscard, siteDeferIfPermit}
-	if a != nil && slices.Index(order, a.entry.action) >= slices.Index(order, b.entry.action) {
-		return a
-	}
-	return b
 }
 
 // siteHit is an entry that matched, and what of the message it matched.
@@ -139,14 +130,16 @@ func (w *walk) lookUp(c *siteCheck) (siteHit, bool) {
 	return c.find(f, f.recipient)
 }
 
-// ours reports whether a check of destinations names the recipient's domain.
+// ours reports whether a check of destinations names the recipient's domain, or
+// with a dot before it one above.
 func (c *siteCheck) ours(recipient mail.Path) bool {
-	for d := recipient.Domain(); d != ""; _, d, _ = strings.Cut(d, ".") {
-		if c.domains[d] {
+	d := recipient.Domain()
+	if c.domains[d] {
+		return true
+	}
+	for _, d, below := strings.Cut(d, "."); below; _, d, below = strings.Cut(d, ".") {
+		if c.domains["."+d] {
 			return true
-		}
-		if !c.subdomains {
-			return false
 		}
 	}
 	return false
@@ -160,7 +153,7 @@ func (c *siteCheck) find(f *facts, p mail.Path) (siteHit, bool) {
 		if p.Null() {
 			return c.match(f, "<>")
 		}
-		return c.match(f, string(p)) // whether case counts is the pattern's
+		return c.match(f, strings.ToLower(string(p))) // as smtpd's address resolver hands it on
 	}
 	if p.Null() {
 		e, ok := c.entries["<>"]

@@ -59,7 +59,12 @@ func (l *loader) readSiteRules(n *yaml.Node) {
 			c.patterns = []sitePattern{}
 		}
 		for _, d := range l.sequence(f["domains"], "domains") {
-			c.domains[mail.FoldDomain(l.text(d, "a domain"))] = true
+			name, below := strings.CutPrefix(l.text(d, "a domain"), ".")
+			name = mail.FoldDomain(name)
+			if below {
+				name = "." + name
+			}
+			c.domains[name] = true
 		}
 		for _, e := range l.sequence(f["entries"], "entries") {
 			l.readSiteEntry(&c, e)

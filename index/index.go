@@ -28,6 +28,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"mailwhy/index/sealed"
 )
 
 // ErrNotFound is returned by Get for an id no shard holds.
@@ -205,6 +207,10 @@ func (x *Index) open(s *shard) bool {
 		if err == nil {
 			x.closeLeastUsed(s)
 			return true
+		}
+		if errors.Is(err, sealed.ErrVersion) {
+			x.problem("the messages of %s are left as they are, and not found here: %v", s.day(), err)
+			return false
 		}
 		if errors.Is(err, ErrNotFound) || errors.Is(err, ErrClosed) || !x.setAside(s, err) {
 			return false

@@ -339,6 +339,45 @@ func TestClockJump(t *testing.T) {
 	}
 }
 
+// TestShardOfANewerVersion is told and left alone; the others answer.
+func TestShardOfANewerVersion(t *testing.T) {
+	dir := t.TempDir()
+	x, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, recent := benchMessages(1, 10), benchMessages(0, 10)
+	if err := errors.Join(x.Put(t.Context(), old), x.Put(t.Context(), recent), x.Seal(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(x.shards[0].dir, layerName(1, sealedSuffix))
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] = '2'
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if x, err = Open(dir, Options{}); err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	p, err := x.Page(t.Context(), Query{}, "", 100)
+	if err != nil || len(p.Rows) != len(recent) {
+		t.Errorf("%d rows, want %d: %v", len(p.Rows), len(recent), err)
+	}
+	if problems := x.Problems(); len(problems) != 1 || !strings.Contains(problems[0], "written by another version of mailwhy") {
+		t.Errorf("problems: %q", problems)
+	}
+	if now, err := os.ReadFile(path); err != nil || !bytes.Equal(now, data) {
+		t.Errorf("the shard was touched: %v", err)
+	}
+}
+
 // TestFoldersThatAreNotOurs are refused with a sentence, and left as they are.
 func TestFoldersThatAreNotOurs(t *testing.T) {
 	for name, c := range map[string]struct{ file, text, want string }{

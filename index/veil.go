@@ -52,6 +52,8 @@ func (t Term) veiled(v Veil) (Term, error) {
 		if v.LocalParts && address >= 0 {
 			return refuse("your role searches addresses by from: and to:")
 		}
+		// A rule can name whom it is about; a reason is kept without addresses.
+		t.whole = t.whole || v.LocalParts && t.Field == "rule"
 	case "from", "to":
 		if !v.LocalParts {
 			break

@@ -19,7 +19,7 @@ func veiledShelf(t *testing.T) *Index {
 	t.Cleanup(func() { x.Close() })
 	var list []mail.Message
 	for i, m := range []mail.Message{
-		{EnvelopeFrom: "alice.smith@acme.example", Recipient: "bob@corp.example", Subject: "the merger", Reply: mail.Reply{Code: 550, Text: "blocked here"}},
+		{EnvelopeFrom: "alice.smith@acme.example", Recipient: "bob@corp.example", Subject: "the merger", Reply: mail.Reply{Code: 550, Text: "blocked here"}, Reported: mail.Reported{Rule: "list of alice.smith"}},
 		{EnvelopeFrom: "carol@acme.example", Recipient: "legal@corp.example", Subject: "a lawsuit", Reply: mail.Reply{Code: 550, Text: "blocked here"}},
 		{EnvelopeFrom: "dora@example.net", Recipient: "paralegal@corp.example", Reply: mail.Reply{Code: 550, Text: "blocked here"}},
 		{EnvelopeFrom: "legal@corp.example", Recipient: "eve@example.org", Reply: mail.Reply{Code: 451, Text: "try later"}},
@@ -65,7 +65,7 @@ func TestNoFragmentOfAMaskedAddressIsFound(t *testing.T) {
 		"": 4, "from:alice.smith@acme.example": 1, "from:acme.example": 2, "from:@acme.example": 2, "alice.smith@acme.example": 1, "@acme.example": 2,
 		"to:corp.example": 3, "-from:acme.example": 2, "blocked": 3, "is:rejected": 4, "code:451": 1,
 		"alice": 0, "smith": 0, "alice.smith": 0, "smith@acme.example": 0, "from:smith@acme.example": 0, "h@acme.example": 0, "from:h@acme.example": 0,
-		"-alice": 4, "-from:smith@acme.example": 4, "-smith@acme.example": 4, `"alice.smith@acme"`: 0, "acme.example": 0,
+		"-alice": 4, "-from:smith@acme.example": 4, "-smith@acme.example": 4, "rule:alice": 0, "rule:smith": 0, "-rule:smith": 4, `rule:"list of alice.smith"`: 1, `"alice.smith@acme"`: 0, "acme.example": 0,
 	} {
 		if got, err := x.veiledCount(t, line, Veil{LocalParts: true}); got != want || err != nil {
 			t.Errorf("%q: %d found (%v), want %d", line, got, err, want)

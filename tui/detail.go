@@ -38,6 +38,9 @@ type detail struct {
 	impact    task
 	impacts   map[string]engine.ImpactReport
 
+	leave  func()   // ends our being seen here; nil before
+	others []string // who looks at it too
+
 	group *group // nil unless a bypass for all of a cause is drafted
 
 	before *engine.Verdict      // of a message sent again, before the exception made here
@@ -114,8 +117,6 @@ func (d *detail) become(m mail.Message) {
 func (d *detail) ident() int          { return d.id }
 func (d *detail) modal() bool         { return false }
 func (d *detail) keys() []key.Binding { return d.km.all() }
-func (d *detail) note() string        { return "" }
-func (d *detail) stop()               { d.task.stop(); d.impact.stop() }
 func (d *detail) back() bool          { return false }
 
 func (d *detail) crumb() string {
@@ -131,6 +132,7 @@ func (d *detail) start() tea.Cmd {
 	if !d.s.ready {
 		return nil
 	}
+	d.appear()
 	ctx, gen := d.task.renew(d.s.ctx)
 	id, m, svc, now, explain := d.id, d.m, d.s.svc, d.s.now, d.s.explain
 	return func() tea.Msg {
@@ -161,6 +163,8 @@ func (d *detail) update(msg tea.Msg) tea.Cmd {
 		return d.start()
 	case detailMsg:
 		return d.loaded(msg)
+	case tickMsg:
+		d.appear()
 	case dwellMsg:
 		if msg.gen == d.task.gen {
 			return d.nextImpact()

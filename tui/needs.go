@@ -176,6 +176,7 @@ type Services struct {
 	Excepter  Excepter
 	Sources   SourceLister
 	Policies  PolicyLister // nil = there is no Policies screen
+	Presence  Presence     // nil = nobody else is told of
 	Unseer    Unseer       // nil = nobody can tell
 
 	// Lifts says of each gateway that exceptions are published to whether one

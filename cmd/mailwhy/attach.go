@@ -24,7 +24,7 @@ func screensFor(a *app.App, common tui.Options) app.Screens {
 	return func(ctx context.Context, peer app.Peer, t app.Attached) error {
 		person := a.Local(peer.UID)
 		entry := audit.Entry{Event: audit.Login, Actor: person.Name, Role: string(person.Role), From: "local"}
-		if err := a.Audit.Note(entry); err != nil {
+		if err := a.Record(entry); err != nil {
 			return fmt.Errorf("the login cannot be recorded, so it is not given: %w", err)
 		}
 		defer func() {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func startOwnerProcess(t *testing.T) *ownerProcess {
 		t.Fatal(err)
 	}
 	o.cmd = exec.Command("mailwhy", append([]string{"serve"}, o.args...)...)
+	o.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that is killed
 	o.cmd.Stderr = os.Stderr
 	if err := o.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -45,7 +47,11 @@ func startOwnerProcess(t *testing.T) *ownerProcess {
 		_ = o.cmd.Process.Kill() // mostly it has ended
 		_ = o.cmd.Wait()
 	})
-	eventually(t, 20*time.Second, "the owner answers", func() bool { return strings.Contains(o.mailwhy("search", "--json", "row29@"), `"total":1`) })
+	eventually(t, 30*time.Second, "the owner's socket", func() bool { // asked earlier, mailwhy would take the folder itself
+		_, err := os.Stat(o.socket)
+		return err == nil
+	})
+	eventually(t, 30*time.Second, "the owner answers", func() bool { return strings.Contains(o.mailwhy("search", "--json", "row29@"), `"total":1`) })
 	return o
 }
 
@@ -154,7 +160,7 @@ func TestSocketBesideTheDataFolder(t *testing.T) {
 	}
 	var out bytes.Buffer
 	second := exec.Command("mailwhy", "serve", "--data", t.TempDir(), o.args[0], o.args[1])
-	second.Stderr = &out
+	second.Stderr, second.SysProcAttr = &out, o.cmd.SysProcAttr
 	if err := second.Run(); err == nil || !strings.Contains(out.String(), "another mailwhy answers there") {
 		t.Errorf("a second owner on the same socket: %v, %s", err, out.String())
 	}

@@ -23,12 +23,20 @@ import (
 const demoEvery = 3 * time.Second
 
 func newDemo(s *session) *cobra.Command {
-	return &cobra.Command{
+	live := false
+	c := &cobra.Command{
 		Use:   "demo",
 		Short: "the screens over sample logs and policies in a fresh folder, live lines arriving",
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return s.demo(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if live {
+				return s.demoLive(c.Context())
+			}
+			return s.demo(c.Context())
+		},
 	}
+	c.Flags().BoolVar(&live, "live", false, "over a private Postfix that asks our milter, in a network namespace (root; Postfix has to be installed)")
+	return c
 }
 
 // demo copies the samples to a folder and from there does what mailwhy always

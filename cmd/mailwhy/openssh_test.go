@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,6 +96,7 @@ func serveSite(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	c := exec.Command(program, "serve", "--config", "config.yaml")
 	c.Dir, c.Stderr, c.Stdout = ts.MkAbs("."), said, said
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // not to outlive a test that is killed
 	c.Env = append(os.Environ(), "HOME="+c.Dir)
 	ts.Check(c.Start())
 	over := make(chan error, 1)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -70,11 +71,15 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 		return err
 	}
 	parser := logparse.NewParser(logparse.Options{All: o.all, Open: mostOpen, Formats: described})
+	var torn error
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
 			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)
-			if err != nil {
+			if err != nil && (stats.Lines == 0 || c.Context().Err() != nil) {
 				return counts, err
+			}
+			if err != nil { // a compressed file that is cut off, or damaged, in the middle
+				torn = errors.Join(torn, fmt.Errorf("%w: what stands before is shown", err))
 			}
 			counts.Files++
 			counts.Lines += stats.Lines
@@ -87,11 +92,16 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 	}
 	switch {
 	case o.stats:
-		return s.parseCounts(read)
+		err = s.parseCounts(read)
 	case o.explain:
-		return s.parseOrigins(parser, read)
+		err = s.parseOrigins(parser, read)
+	default:
+		err = s.parseMessages(read)
 	}
-	return s.parseMessages(read)
+	if torn != nil && (err == nil || errors.Is(err, errNothing)) {
+		return torn
+	}
+	return err
 }
 
 // formats reads the formats that the configuration and the command line

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,7 +209,7 @@ func startPostfix(t *testing.T, more ...string) *postfix {
 		data, err := os.ReadFile(filepath.Join("testdata", "postfix", name))
 		must(t, err)
 		if name == "main.cf" {
-			data = append(data, strings.Join(more, "\n")+"\n"...)
+			data = mainCF(string(data), more)
 		}
 		must(t, os.WriteFile(filepath.Join(dir, "etc", name), []byte(replace.Replace(string(data))), 0o644))
 	}
@@ -228,6 +229,19 @@ func startPostfix(t *testing.T, more ...string) *postfix {
 		}
 		p.waitForGrowth(t, time.Now().Add(100*time.Millisecond))
 	}
+}
+
+// mainCF puts lines into a main.cf in place of those of the same name: postlogd
+// hangs when it has to warn of a name that comes twice.
+func mainCF(text string, more []string) []byte {
+	var kept strings.Builder
+	for line := range strings.Lines(text) {
+		name, _, _ := strings.Cut(line, "=")
+		if !slices.ContainsFunc(more, func(other string) bool { return strings.HasPrefix(other, strings.TrimSpace(name)+" =") }) {
+			kept.WriteString(line)
+		}
+	}
+	return []byte(kept.String() + strings.Join(more, "\n") + "\n")
 }
 
 // sink is a next hop that answers RCPT with the given reply; it returns its port.
@@ -285,11 +299,19 @@ func freePort(t *testing.T) string {
 	return port
 }
 
+// command runs a command until it ends itself: what it left in the background,
+// as `postfix start` leaves its look at the installation, may go on writing.
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+	said, err := os.CreateTemp(t.TempDir(), "said")
+	must(t, err)
+	defer said.Close()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Stdout, c.Stderr = said, said
+	if err := c.Run(); err != nil {
+		out, _ := os.ReadFile(said.Name())
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 }

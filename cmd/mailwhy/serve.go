@@ -21,13 +21,13 @@ type worker struct {
 }
 
 // workersOf lists the background work of the server: one line each.
-func (s *session) workersOf(a *app.App, common tui.Options) []worker {
-	var list []worker
+func (s *session) workersOf(a *app.App, common tui.Options, w *watch) []worker {
+	list := []worker{{"watch", w.run}, {"metrics", w.serveMetrics}}
 	for _, w := range a.Workers() {
 		list = append(list, worker{w.Name, w.Run})
 	}
 	if a.Config.Serve.Address != "" {
-		door := sshDoor{app: a, say: s.stderr, screen: common}
+		door := sshDoor{app: a, say: s.stderr, screen: common, log: a.Log, open: w.opened}
 		list = append(list, worker{"ssh", door.serve})
 	}
 	return list
@@ -52,11 +52,15 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w, err := newWatch(a, s.stderr)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
 	common, err := s.screenOptions(c)
 	if err == nil {
-		err = own(ctx, a, common, func(ctx context.Context) error { return work(ctx, s.workersOf(a, common)) })
+		err = own(ctx, a, common, func(ctx context.Context) error { return work(ctx, s.workersOf(a, common, w)) })
 	}
-	return errors.Join(err, a.Close())
+	return errors.Join(err, w.end(err), a.Close())
 }
 
 // work runs the workers until ctx ends or one of them fails.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -23,6 +24,8 @@ type sshDoor struct {
 	app    *app.App
 	screen tui.Options // what every session's screens have in common
 	say    io.Writer
+	log    *slog.Logger
+	open   func(*sshd.Server) // told when it listens
 }
 
 // serve listens and serves until ctx ends.
@@ -40,7 +43,7 @@ func (d sshDoor) serve(ctx context.Context) error {
 	for _, problem := range keys.Problems() {
 		fmt.Fprintln(d.say, plain(problem.Error()))
 	}
-	server, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, May: d.may, Note: d.note, Screens: d.screens, Run: d.run})
+	server, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, May: d.may, Note: d.note, Screens: d.screens, Run: d.run, Log: d.log})
 	if err != nil {
 		return err
 	}
@@ -49,6 +52,7 @@ func (d sshDoor) serve(ctx context.Context) error {
 		return fmt.Errorf("listen on %s: %w", c.Serve.Address, err)
 	}
 	fmt.Fprintf(d.say, "ssh on %s, host key %s\n", listener.Addr(), gossh.FingerprintSHA256(key.PublicKey()))
+	d.open(server)
 	return server.Serve(ctx, listener)
 }
 
@@ -66,7 +70,7 @@ func (d sshDoor) note(e sshd.Event) error {
 	if person, err := d.person(e.Who); err == nil && e.Kind != sshd.LoginRefused {
 		entry.Role = string(person.Role)
 	}
-	return d.app.Audit.Note(entry)
+	return d.app.Record(entry)
 }
 
 // may tells whether a person has a role here.

@@ -21,6 +21,8 @@ type terminal struct {
 	got  chan []byte
 	all  []byte // what until has not read yet
 	sent []byte // all that the program wrote
+
+	patience time.Duration // of until
 }
 
 func startTerminal(t testing.TB, args ...string) *terminal {
@@ -31,7 +33,7 @@ func startTerminal(t testing.TB, args ...string) *terminal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &terminal{t: t, cmd: cmd, file: file, got: make(chan []byte, 100)}
+	m := &terminal{t: t, cmd: cmd, file: file, got: make(chan []byte, 100), patience: time.Minute}
 	go func() {
 		defer close(m.got)
 		for {
@@ -54,7 +56,7 @@ func startTerminal(t testing.TB, args ...string) *terminal {
 // until reads until text was sent, and returns how long that took.
 func (m *terminal) until(text string) time.Duration {
 	m.t.Helper()
-	begun, deadline := time.Now(), time.After(time.Minute)
+	begun, deadline := time.Now(), time.After(m.patience)
 	for {
 		if i := bytes.Index(m.all, []byte(text)); i >= 0 {
 			m.all = m.all[i+len(text):]

@@ -79,7 +79,9 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 				f.replay = func(m *mail.Message, at time.Time) engine.Trace { return a.Why(c.Context(), m, at, now) }
 			}
 			if f.impact {
-				f.weigh = func(change engine.Change) (engine.ImpactReport, error) { return a.ImpactIn(c.Context(), set, change) }
+				f.weigh = func(change engine.Change) (engine.ImpactReport, error) {
+					return a.For(who).ImpactIn(c.Context(), set, change)
+				}
 			}
 			if !who.Veil.Masks() { // the gateways quote their lists
 				f.lifts = a.Lifts

@@ -156,11 +156,16 @@ func (r *rulesReader) readList(list string) {
 				check.Entries = append(check.Entries, SiteEntry{Key: network, Action: "permit", Origin: item})
 			}
 		case item == "reject_unauth_destination", item == "defer_unauth_destination", item == "permit_auth_destination":
-			check.Check, check.Subdomains = "destination", r.parents("relay_domains")
+			check.Check = "destination"
 			if item == "permit_auth_destination" {
 				check.Check = "auth_destination"
 			}
 			check.Domains = append(slices.Clone(r.rules.Internal), r.domains["relay_domains"]...)
+			if r.parents("relay_domains") { // of these alone what is below counts as well
+				for _, d := range r.domains["relay_domains"] {
+					check.Domains = append(check.Domains, "."+d)
+				}
+			}
 		case item == "permit", item == "reject", item == "defer", item == "defer_if_permit", item == "defer_if_reject":
 			check.Check = "client"
 			for _, all := range []string{"0.0.0.0/0", "::/0"} {

@@ -41,8 +41,12 @@ import (
 // ErrCorrupt is the cause of every error that comes from a file's contents.
 var ErrCorrupt = errors.New("corrupt")
 
+// ErrVersion is the error of a file whole in a form this program does not know.
+var ErrVersion = errors.New("written by another version of mailwhy")
+
 const (
-	magic   = "mailwhy sealed 1"
+	named   = "mailwhy sealed "
+	magic   = named + "1"
 	tailLen = 8 + len(magic) // length and checksum of the directory, magic
 )
 
@@ -110,7 +114,9 @@ func (s *Segment) mapFile() error {
 
 func (s *Segment) readDirectory() error {
 	tail := s.data[len(s.data)-tailLen:]
-	if string(tail[8:]) != magic {
+	if end := string(tail[8:]); end != magic && end[:len(named)] == named {
+		return fmt.Errorf("%w: it ends with %q", ErrVersion, end)
+	} else if end != magic {
 		return fmt.Errorf("%w: it does not end as a sealed shard does", ErrCorrupt)
 	}
 	length := int(binary.LittleEndian.Uint32(tail))

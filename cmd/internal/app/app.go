@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +32,14 @@ type App struct {
 	Exceptions *exception.Service
 	Audit      *audit.Journal
 	Now        func() time.Time
+
+	// Log is told what happens; Searched how long a page took. Both are set
+	// before the folder is used, nil = nobody is told.
+	Log      *slog.Logger
+	Searched func(took time.Duration)
+
+	attached atomic.Int64 // terminals
+	present  presence
 
 	lock *index.LockFile
 	pump *ingest.Pump

@@ -63,7 +63,9 @@ const stuck = 30 * time.Second
 
 // serveTerminal shows the screens on the peer's terminal until they are left,
 // the peer is gone or ctx ends.
-func serveTerminal(ctx context.Context, conn net.Conn, in io.Reader, out *frames, peer Peer, t Terminal, screens Screens) {
+func (a *App) serveTerminal(ctx context.Context, conn net.Conn, in io.Reader, out *frames, peer Peer, t Terminal, screens Screens) {
+	a.attached.Add(1)
+	defer a.attached.Add(-1)
 	stopped := ctx
 	ctx, gone := context.WithCancel(ctx)
 	defer gone()
@@ -137,6 +139,9 @@ func (p patient) Write(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// Attached is how many terminals of other processes show the screens.
+func (a *App) Attached() int { return int(a.attached.Load()) }
 
 // Attach shows the owner's screens on this process's terminal, which is in raw
 // mode, until they end; said is what the owner says at the end.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -28,13 +29,39 @@ func (a *App) record(actor exception.Actor, event audit.Event, e exception.Excep
 
 // Note records what was done; that it could not be is among the Troubles.
 func (a *App) Note(entry audit.Entry, people ...string) {
-	err := a.Audit.Note(entry, people...)
+	err := a.Record(entry, people...)
 	if err == nil {
 		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.auditProblem = err.Error()
+}
+
+// Record records what was done, and says so in the log, where no address stands.
+func (a *App) Record(entry audit.Entry, people ...string) error {
+	if err := a.Audit.Note(entry, people...); err != nil {
+		a.logger().Error("not recorded", "event", string(entry.Event), "error", err.Error())
+		return err
+	}
+	words := []any{"event", string(entry.Event)}
+	for _, w := range [][2]string{{"actor", entry.Actor}, {"role", entry.Role}, {"key", entry.Key}, {"message", entry.Message}, {"ticket", entry.Ticket}, {"reason", entry.Reason}} {
+		if w[1] != "" {
+			words = append(words, w[0], w[1])
+		}
+	}
+	if entry.Exception != 0 {
+		words = append(words, "exception", entry.Exception)
+	}
+	a.logger().Info("done", words...)
+	return nil
+}
+
+func (a *App) logger() *slog.Logger {
+	if a.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return a.Log
 }
 
 // Create journals an exception, or a proposal of one; it is in force, or waits,

@@ -14,6 +14,7 @@ import (
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine"
 	"mailwhy/engine/mail"
+	"mailwhy/index"
 )
 
 var impactDocs = flag.Int("app.docs", 20_000, "messages in the benchmark's index")
@@ -68,6 +69,7 @@ func TestImpactEqualsAFullScan(t *testing.T) {
 	}
 	set := a.Set()
 	tried := 0
+	blind := a.For(Person{Veil: Veil{index.Veil{Hidden: []string{"corp.example", "home.example"}}}})
 	for i := range all {
 		for _, r := range engine.Remedies(set, &all[i], now) {
 			got, err := a.Impact(t.Context(), r.Change)
@@ -83,6 +85,10 @@ func TestImpactEqualsAFullScan(t *testing.T) {
 			})
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Fatalf("%s %s for %+v: %v (-scan +index):\n%s", r.Kind, r.Scope, all[i], err, diff)
+			}
+			veiled, err := blind.ImpactIn(t.Context(), set, r.Change)
+			if err != nil || veiled.Messages != got.Messages || len(veiled.Worst) != 0 {
+				t.Fatalf("who sees none of them is told of %v (%d of %d messages): %v", veiled.Worst, veiled.Messages, got.Messages, err)
 			}
 			tried++
 		}

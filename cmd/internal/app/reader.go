@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"mailwhy/cmd/internal/audit"
 	"mailwhy/engine"
@@ -75,6 +76,10 @@ func (r Reader) Page(ctx context.Context, q index.Query, after index.Cursor, lim
 	q, err := q.Veiled(r.veil.Veil)
 	if err != nil {
 		return index.Page{}, err
+	}
+	if told := r.app.Searched; told != nil {
+		begun := time.Now()
+		defer func() { told(time.Since(begun)) }()
 	}
 	page, err := r.app.Index.Page(ctx, q, after, limit)
 	if err == nil && !r.veil.Lifted() {
@@ -155,7 +160,12 @@ func (r Reader) Changed() <-chan struct{} { return r.app.Index.Changed() }
 
 // Impact counts over all messages, but names none that the person does not see.
 func (r Reader) Impact(ctx context.Context, change engine.Change) (engine.ImpactReport, error) {
-	report, err := r.app.Impact(ctx, change)
+	return r.ImpactIn(ctx, r.app.Set(), change)
+}
+
+// ImpactIn is Impact for a change of another set.
+func (r Reader) ImpactIn(ctx context.Context, set *engine.Set, change engine.Change) (engine.ImpactReport, error) {
+	report, err := r.app.ImpactIn(ctx, set, change)
 	var worst []string
 	for _, id := range report.Worst {
 		if _, getErr := r.Whole(ctx, id); getErr == nil {

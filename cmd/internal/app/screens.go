@@ -14,7 +14,7 @@ import (
 // Services gives the screens what they need, acting as one person.
 func (a *App) Services(p Person) tui.Services {
 	r := a.For(p)
-	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}, Policies: policyLister{a, p.Veil}, Unseer: unseer{r, sources{a, p.Veil}}}
+	s := tui.Services{Searcher: r, Explainer: explainer{a, r}, Excepter: excepter{a, p.Actor, r}, Sources: sources{a, p.Veil}, Policies: policyLister{a, p.Veil}, Unseer: unseer{r, sources{a, p.Veil}}, Presence: onlooker{&a.present, p.Name}}
 	if !p.Veil.Masks() { // the gateways' sentences quote their lists
 		s.Lifts = a.liftLines
 	}

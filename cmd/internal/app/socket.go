@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"net"
 	"os"
@@ -84,7 +83,7 @@ func (a *App) Serve(ctx context.Context, attend Attend) error {
 	for _, l := range listeners {
 		running.Go(func() {
 			defer cancel()
-			failures <- acceptPeers(ctx, l, &running, attend)
+			failures <- a.acceptPeers(ctx, l, &running, attend)
 		})
 	}
 	running.Wait()
@@ -138,7 +137,7 @@ func protect(path, group string) error {
 }
 
 // acceptPeers attends to those who connect, each in running, until ctx ends.
-func acceptPeers(ctx context.Context, listener net.Listener, running *sync.WaitGroup, attend Attend) error {
+func (a *App) acceptPeers(ctx context.Context, listener net.Listener, running *sync.WaitGroup, attend Attend) error {
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
 	for {
@@ -151,8 +150,8 @@ func acceptPeers(ctx context.Context, listener net.Listener, running *sync.WaitG
 		}
 		running.Go(func() {
 			defer conn.Close()
-			defer survive() // a fault in one command is not everybody's
-			attendOne(ctx, conn.(*net.UnixConn), attend)
+			defer a.survive() // a fault in one command is not everybody's
+			a.attendOne(ctx, conn.(*net.UnixConn), attend)
 		})
 	}
 }
@@ -170,13 +169,14 @@ func nearSocket(path string) (near string, done func(), err error) {
 	return fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), filepath.Base(path)), func() { dir.Close() }, nil
 }
 
-func survive() {
+// survive keeps a panic from ending the owner.
+func (a *App) survive() {
 	if p := recover(); p != nil {
-		slog.Error("panic", "where", "socket", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		a.logger().Error("panic", "where", "socket", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 	}
 }
 
-func attendOne(ctx context.Context, conn *net.UnixConn, attend Attend) {
+func (a *App) attendOne(ctx context.Context, conn *net.UnixConn, attend Attend) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out := &frames{w: conn}
@@ -205,7 +205,7 @@ func attendOne(ctx context.Context, conn *net.UnixConn, attend Attend) {
 	if _, err := rest.Discard(1); err != nil { // the end of the request's line
 		return
 	}
-	serveTerminal(ctx, conn, rest, out, peer, *r.Terminal, attend.Screens)
+	a.serveTerminal(ctx, conn, rest, out, peer, *r.Terminal, attend.Screens)
 }
 
 // peerUID is the user at the other end, as the kernel says.

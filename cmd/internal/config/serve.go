@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type Serve struct {
 	Banner         string `yaml:"banner"`          // shown before the login
 	Socket         string `yaml:"socket"`          // for local users, beside the one in the data folder; "" = none
 	SocketGroup    string `yaml:"socket_group"`    // who may use it; "" = the group of the server's user
+	Metrics        string `yaml:"metrics"`         // loopback host:port for /metrics and /healthz; "" = none
+	Log            string `yaml:"log"`             // JSON lines: a file, or stderr, which the journal takes; "" = none
 
 	Sessions             int           `yaml:"sessions"`               // at once
 	SessionsPerKey       int           `yaml:"sessions_per_key"`       // at once
@@ -46,6 +49,12 @@ func (s Serve) check() error {
 		if d.value < time.Second {
 			return fmt.Errorf("serve: %s must be at least 1s", d.key)
 		}
+	}
+	if s.Metrics == "" {
+		return nil
+	}
+	if host, _, err := net.SplitHostPort(s.Metrics); err != nil || !net.ParseIP(host).IsLoopback() {
+		return fmt.Errorf("serve: metrics %q is no loopback address: write 127.0.0.1:9464, and let others reach it through something that asks who they are", s.Metrics)
 	}
 	return nil
 }

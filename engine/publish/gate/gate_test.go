@@ -318,10 +318,12 @@ func TestLoad(t *testing.T) {
 	x := startMilter(t, Options{Set: func() *engine.Set { return set }, Mode: Enforce})
 	var mu sync.Mutex
 	var took []time.Duration
-	deadline := time.Now().Add(*soak)
-	var running sync.WaitGroup
+	var running, connected sync.WaitGroup
+	connected.Add(connections)
 	for c := range connections {
 		running.Go(func() {
+			ready := sync.OnceFunc(connected.Done)
+			defer ready()
 			s, err := x.client.Session(milter.NewMacroBag())
 			if err != nil {
 				t.Error(err)
@@ -333,6 +335,12 @@ func TestLoad(t *testing.T) {
 				t.Error(err, heloErr)
 				return
 			}
+			ready()
+			connected.Wait()
+			deadline := time.Now().Add(*soak)
+			// Arrivals are spread evenly, each connection at its own moment of the
+			// interval: 500 at once would measure their queue.
+			<-time.After(time.Second * time.Duration(c) / perSecond)
 			tick := time.NewTicker(time.Second * connections / perSecond)
 			defer tick.Stop()
 			var mine []time.Duration

@@ -126,11 +126,20 @@ func (b *block) read(r io.Reader, before *block) {
 	} else {
 		b.data = append(b.data[:0], left...)
 	}
-	n, err := io.ReadFull(r, b.data[len(b.data):cap(b.data)])
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
+	n, err := readFull(r, b.data[len(b.data):cap(b.data)])
 	b.data, b.err = b.data[:len(b.data)+n], err
+}
+
+// readFull reads until p is full or nothing follows. io.ReadFull would say of a
+// short read what a decompressor says of a log that breaks off:
+// io.ErrUnexpectedEOF.
+func readFull(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = r.Read(p[n:])
+		n += more
+	}
+	return n, err
 }
 
 // aheadCutter is what the goroutine holds that runs ahead of joining.

@@ -48,6 +48,9 @@ func (s *session) doctor(ctx context.Context, a *app.App) error {
 	for _, c := range a.Config.SIEM {
 		add("siem "+c.Name, keysFinding(app.CheckSIEM(c)))
 	}
+	for _, c := range a.Config.Journal {
+		add("journal "+c.Name, journalFinding(c))
+	}
 	for _, t := range a.Troubles() {
 		add(t.Path, publish.Finding{Sentence: t.Sentence})
 	}
@@ -111,6 +114,13 @@ func syslogFinding(c config.Syslog) publish.Finding {
 		return publish.Finding{Sentence: err.Error()}
 	}
 	return publish.Finding{OK: true, Sentence: fmt.Sprintf("listens on %s %s while mailwhy runs; nothing was asked", c.Protocol, c.Address)}
+}
+
+func journalFinding(c config.Journal) publish.Finding {
+	if err := app.CheckJournal(c); err != nil {
+		return publish.Finding{Sentence: err.Error()}
+	}
+	return publish.Finding{OK: true, Sentence: "journalctl is there; nothing was asked"}
 }
 
 // keysFinding is about an API that err keeps from being asked.

@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"logparse/tail":       {},
 	"logparse/spool":      {},
 	"logparse/listen":     {"logparse/spool"},
+	"logparse/journal":    {"logparse/spool"},
 	"logparse/siem":       {"logparse/spool", "engine/mimecast"},
 	"index":               {"index/raw", "index/sealed", "index/facts", "engine/mail"},
 	"index/sealed":        {},

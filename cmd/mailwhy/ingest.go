@@ -14,6 +14,7 @@ import (
 
 	"mailwhy/cmd/internal/app"
 	"mailwhy/index/ingest"
+	"mailwhy/logparse/tail"
 )
 
 func newIngest(s *session) *cobra.Command {
@@ -105,10 +106,15 @@ func isTerminal(stream any) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// keepInput writes standard input to a file of the data folder named after its
+// keepInput writes standard input, decompressed, to a file of the data folder named after its
 // content: evidence is fetched again from where it was read, and the same
 // input twice is one log.
 func keepInput(data string, in io.Reader) (path string, err error) {
+	plain, err := tail.Unpack(in)
+	if err != nil {
+		return "", fmt.Errorf("keep standard input: %w", err)
+	}
+	defer plain.Close()
 	dir := filepath.Join(data, "stdin")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("keep standard input: %w", err)
@@ -118,7 +124,7 @@ func keepInput(data string, in io.Reader) (path string, err error) {
 		return "", fmt.Errorf("keep standard input: %w", err)
 	}
 	sum := sha256.New()
-	_, err = io.Copy(io.MultiWriter(f, sum), in)
+	_, err = io.Copy(io.MultiWriter(f, sum), plain)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		path = filepath.Join(dir, fmt.Sprintf("%x.log", sum.Sum(nil)[:8]))
 		err = os.Rename(f.Name(), path)

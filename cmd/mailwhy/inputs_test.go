@@ -68,7 +68,7 @@ func (s *served) kill() {
 // until asks again until the answer holds want.
 func (s *served) until(want string, args ...string) string {
 	s.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		out, _ := s.command(args...).CombinedOutput() // what counts is what it says
 		if bytes.Contains(out, []byte(want)) {
 			return string(out)
@@ -255,4 +255,36 @@ func TestSIEMOverKills(t *testing.T) {
 			t.Errorf("%s is said or written down", secret)
 		}
 	}
+}
+
+// TestJournalAsSource reads the journal by a journalctl of the test's.
+func TestJournalAsSource(t *testing.T) {
+	s := newServed(t, "journal: [{name: journal, units: [postfix.service]}]\n")
+	entry := func(n int) string {
+		return fmt.Sprintf(`{"__CURSOR":"c%d","__REALTIME_TIMESTAMP":"%d","_HOSTNAME":"mx1","SYSLOG_IDENTIFIER":"postfix/smtpd","SYSLOG_PID":"7","MESSAGE":"NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.1.1 <u@example.com>: Recipient address rejected: no; from=<row%d@example.net> to=<u@example.com> proto=ESMTP helo=<x>"}`, n, time.Now().UnixMicro()+int64(n), n)
+	}
+	script := fmt.Sprintf("#!/bin/sh\ncase \"$*\" in *--after-cursor=c2*) ;; *--after-cursor=c1*) echo '%s' ;; *) echo '%s' ;; esac\n", entry(2), entry(1))
+	if err := os.WriteFile(filepath.Join(s.dir, "journalctl"), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := os.Getenv("PATH")
+	s.env = append(s.env, "PATH="+s.dir+":"+path)
+	for range 3 {
+		s.until("journal (journal)", "ingest")
+	}
+	found := s.until(`"total":2,"shown":2`, "search", "--json", "since:all")
+	for n := 1; n <= 2; n++ {
+		if times := strings.Count(found, fmt.Sprintf(`"envelope_from":"row%d@example.net"`, n)); times != 1 {
+			t.Errorf("entry %d is found %d times", n, times)
+		}
+	}
+	if err := os.Remove(filepath.Join(s.dir, "journalctl")); err != nil {
+		t.Fatal(err)
+	}
+	mailwhy, err := exec.LookPath("mailwhy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "PATH="+filepath.Dir(mailwhy))
+	s.until("journalctl is not there: the journal can be read where systemd is", "doctor")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -16,8 +17,10 @@ import (
 )
 
 // mostOpen bounds the memory of messages whose end no log tells, such as those
-// that are deferred for ever: some two kilobytes each.
-const mostOpen = 16_000
+// that are deferred for ever: some two kilobytes each, less than what is
+// printed of them. One that is let go and fails again is another message, so
+// they are more than a large site leaves open.
+const mostOpen = 100_000
 
 func newParse(s *session) *cobra.Command {
 	var o parseOptions
@@ -68,11 +71,15 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 		return err
 	}
 	parser := logparse.NewParser(logparse.Options{All: o.all, Open: mostOpen, Formats: described})
+	var torn error
 	read := func(emit func(mail.Message)) (counts parseStats, err error) {
 		for _, name := range files {
 			stats, err := readLog(c.Context(), s, parser, name, o.format, emit)
-			if err != nil {
+			if err != nil && (stats.Lines == 0 || c.Context().Err() != nil) {
 				return counts, err
+			}
+			if err != nil { // a compressed file that is cut off, or damaged, in the middle
+				torn = errors.Join(torn, fmt.Errorf("%w: what stands before is shown", err))
 			}
 			counts.Files++
 			counts.Lines += stats.Lines
@@ -85,11 +92,16 @@ func (s *session) parse(c *cobra.Command, args []string, o parseOptions) error {
 	}
 	switch {
 	case o.stats:
-		return s.parseCounts(read)
+		err = s.parseCounts(read)
 	case o.explain:
-		return s.parseOrigins(parser, read)
+		err = s.parseOrigins(parser, read)
+	default:
+		err = s.parseMessages(read)
 	}
-	return s.parseMessages(read)
+	if torn != nil && (err == nil || errors.Is(err, errNothing)) {
+		return torn
+	}
+	return err
 }
 
 // formats reads the formats that the configuration and the command line

@@ -20,12 +20,19 @@ import (
 // mostFirstLine is how much of a log is looked at for its first line, in bytes.
 const mostFirstLine = 1 << 20
 
-// readLog feeds one file, decompressed by its name, or standard input for "-"
-// to the parser, under the name the user gave. emit gets each message as it is
-// made, and again whenever a later line changes it.
+// readLog feeds one file, decompressed by its name, or standard input for "-",
+// decompressed by what it begins with, to the parser, under the name the user
+// gave. emit gets each message as it is made, and again whenever a later line
+// changes it. Of a log that breaks off, the Stats count what was read.
 func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, format string, emit func(mail.Message)) (logparse.Stats, error) {
-	in, modified := io.NopCloser(s.stdin), s.now()
-	if name != "-" {
+	var in io.ReadCloser
+	modified := s.now()
+	if name == "-" {
+		var err error
+		if in, err = tail.Unpack(s.stdin); err != nil {
+			return logparse.Stats{}, fmt.Errorf("read standard input: %w", err)
+		}
+	} else {
 		path, err := s.path(name)
 		if err != nil {
 			return logparse.Stats{}, err
@@ -57,7 +64,7 @@ func readLog(ctx context.Context, s *session, parser *logparse.Parser, name, for
 		}
 	}
 	if err := stream.Read(ctx, whole, drained); err != nil {
-		return logparse.Stats{}, fmt.Errorf("read %s: %w", name, err)
+		return stream.Stats(), fmt.Errorf("read %s: %w", name, err)
 	}
 	return stream.Stats(), nil
 }

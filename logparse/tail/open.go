@@ -1,6 +1,8 @@
 package tail
 
 import (
+	"bufio"
+	"bytes"
 	"compress/bzip2"
 	"errors"
 	"fmt"
@@ -26,35 +28,60 @@ func Open(path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	var r io.Reader
-	switch filepath.Ext(path) {
-	case ".gz":
-		r, err = gzip.NewReader(f)
-	case ".xz":
-		r, err = xz.NewReader(f)
-	case ".zst":
-		var z *zstd.Decoder
-		z, err = zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		if err == nil {
-			return &decompressed{Reader: z, close: func() error { z.Close(); return f.Close() }}, nil
-		}
-	case ".bz2":
-		r = bzip2.NewReader(f)
-	default:
+	if !Compressed(path) {
 		return f, nil
 	}
+	r, err := unpacked(f, filepath.Ext(path))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("decompress %s: %w", path, err), f.Close())
 	}
-	return &decompressed{Reader: r, close: f.Close}, nil
+	return &decompressed{ReadCloser: r, file: f}, nil
 }
 
+// Unpack reads a stream that has no name, decompressed by what it begins with.
+// The stream itself is the caller's to close.
+func Unpack(in io.Reader) (io.ReadCloser, error) {
+	b := bufio.NewReader(in)
+	head, _ := b.Peek(len(xzMagic)) // less: it is too short to be compressed
+	for form, magic := range map[string]string{".gz": "\x1f\x8b", ".xz": xzMagic, ".zst": "\x28\xb5\x2f\xfd", ".bz2": "BZh"} {
+		if bytes.HasPrefix(head, []byte(magic)) && (form != ".bz2" || len(head) > 4 && head[4] == 0x31) { // a block's magic begins with pi
+			r, err := unpacked(b, form)
+			if err != nil {
+				return nil, fmt.Errorf("decompress: %w", err)
+			}
+			return r, nil
+		}
+	}
+	return io.NopCloser(b), nil
+}
+
+const xzMagic = "\xfd7zXZ\x00"
+
+// unpacked reads one of the forms that Compressed knows, all members of it.
+func unpacked(in io.Reader, form string) (io.ReadCloser, error) {
+	switch form {
+	case ".gz":
+		return gzip.NewReader(in)
+	case ".xz":
+		r, err := xz.NewReader(in)
+		return io.NopCloser(r), err
+	case ".zst":
+		z, err := zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+		if err != nil {
+			return nil, err
+		}
+		return z.IOReadCloser(), nil
+	}
+	return io.NopCloser(bzip2.NewReader(in)), nil
+}
+
+// decompressed is a file that is read through a decompressor.
 type decompressed struct {
-	io.Reader
-	close func() error
+	io.ReadCloser
+	file *os.File
 }
 
-func (d *decompressed) Close() error { return d.close() }
+func (d *decompressed) Close() error { return errors.Join(d.ReadCloser.Close(), d.file.Close()) }
 
 // Expand resolves globs, folders and plain paths to the files there are, oldest
 // first, each once. A folder, named or found by a glob, stands for the files in

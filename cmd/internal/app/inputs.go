@@ -52,6 +52,9 @@ func (a *App) inputNames() (names, titles []string) {
 	for _, c := range a.Config.SIEM {
 		add(c.Name, fmt.Sprintf("%s (%s)", c.Name, c.URL))
 	}
+	for _, c := range a.Config.Journal {
+		add(c.Name, c.Name+" (journal)")
+	}
 	return names, titles
 }
 
@@ -94,13 +97,16 @@ func (a *App) openInputs(pump *ingest.Pump) []*input {
 	for _, c := range a.Config.SIEM {
 		a.openSIEM(c, byName[c.Name])
 	}
+	for _, c := range a.Config.Journal {
+		openJournal(c, byName[c.Name])
+	}
 	return all
 }
 
 // fetch takes in once what the inputs can be asked for. The pump follows
 // meanwhile, for a spool takes no more than its bound.
 func (a *App) fetch(ctx context.Context, pump *ingest.Pump) error {
-	if len(a.Config.SIEM) == 0 {
+	if len(a.Config.SIEM)+len(a.Config.Journal) == 0 {
 		return nil
 	}
 	inputs := a.openInputs(pump)

@@ -12,12 +12,24 @@ import (
 // Inputs are the sources that are no files. What they bring is kept in
 // spool/NAME in the data folder and read from there; none is on by default.
 type Inputs struct {
-	Syslog     []Syslog `yaml:"syslog"`      // listeners for gateways that ship their logs
-	SIEM       []SIEM   `yaml:"siem"`        // logs that a gateway in the cloud gives through an API
-	SpoolBytes int64    `yaml:"spool_bytes"` // of the lines kept of each input
+	Syslog     []Syslog  `yaml:"syslog"`      // listeners for gateways that ship their logs
+	SIEM       []SIEM    `yaml:"siem"`        // logs that a gateway in the cloud gives through an API
+	Journal    []Journal `yaml:"journal"`     // systemd's journal
+	SpoolBytes int64     `yaml:"spool_bytes"` // of the lines kept of each input
 }
 
-func noInputs() Inputs { return Inputs{Syslog: []Syslog{}, SIEM: []SIEM{}, SpoolBytes: 1 << 30} }
+func noInputs() Inputs {
+	return Inputs{Syslog: []Syslog{}, SIEM: []SIEM{}, Journal: []Journal{}, SpoolBytes: 1 << 30}
+}
+
+// Journal is systemd's journal, read by journalctl.
+type Journal struct {
+	Name        string        `yaml:"name"`
+	Units       []string      `yaml:"units,omitempty"`       // whose entries are read; absent = all
+	Identifiers []string      `yaml:"identifiers,omitempty"` // of syslog, whose entries are read; absent = all
+	Directory   string        `yaml:"directory,omitempty"`   // of the journal's files; absent = the system's
+	Since       time.Duration `yaml:"since,omitempty"`       // how far back the first reading begins; 0 = 168h
+}
 
 // SIEM is an account whose log is read through Mimecast's SIEM API.
 type SIEM struct {
@@ -70,7 +82,7 @@ func (in *Inputs) check() error {
 		return nil
 	}
 	for _, s := range in.Syslog {
-		if err := named("syslog", s.Name); err != nil {
+		if err := errors.Join(named("syslog", s.Name), inside("syslog", s.Name, s.check())); err != nil {
 			return err
 		}
 		for name := range s.Senders {
@@ -78,17 +90,31 @@ func (in *Inputs) check() error {
 				return err
 			}
 		}
-		if err := s.check(); err != nil {
-			return fmt.Errorf("syslog: %s: %w", s.Name, err)
-		}
 	}
 	for _, s := range in.SIEM {
-		if err := named("siem", s.Name); err != nil {
+		if err := errors.Join(named("siem", s.Name), inside("siem", s.Name, s.check())); err != nil {
 			return err
 		}
-		if err := s.check(); err != nil {
-			return fmt.Errorf("siem: %s: %w", s.Name, err)
+	}
+	for _, j := range in.Journal {
+		if err := errors.Join(named("journal", j.Name), inside("journal", j.Name, j.check())); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// inside says in which entry an error is; nil stays nil.
+func inside(kind, name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s: %w", kind, name, err)
+}
+
+func (j Journal) check() error {
+	if j.Since < 0 {
+		return errors.New("since must not be negative")
 	}
 	return nil
 }

@@ -274,6 +274,9 @@ func (w *walk) askIncomplete(x *pairIndex, byEnvelope, byHeader bool) {
 		if !w.set.partialSpec(e.to) && !slices.Contains(w.recipient, e.toKey) {
 			continue
 		}
+		if byHeader && p.FromPart != EnvelopeFrom {
+			w.facts.ask(factHeaderFrom) // looked at, if the recipient is in the group
+		}
 		for _, spec := range []Spec{e.from, e.to} {
 			if w.set.partialSpec(spec) {
 				w.facts.askFor(map[SpecType]fact{ProfileGroup: factGroups, AddressAttributeValue: factAttributes}[spec.Type])

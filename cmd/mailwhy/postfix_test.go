@@ -299,11 +299,19 @@ func freePort(t *testing.T) string {
 	return port
 }
 
+// command runs a command until it ends itself: what it left in the background,
+// as `postfix start` leaves its look at the installation, may go on writing.
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
+	said, err := os.CreateTemp(t.TempDir(), "said")
+	must(t, err)
+	defer said.Close()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Stdout, c.Stderr = said, said
+	if err := c.Run(); err != nil {
+		out, _ := os.ReadFile(said.Name())
 		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -23,18 +24,15 @@ const (
 // cited returns the message with the evidence that is kept of it: its first
 // lines and its newest ones.
 func cited(m mail.Message) mail.Message {
-	e := m.Evidence
-	if len(e) > mostEvidence {
-		e = append(append([]mail.Evidence(nil), e[:mostEvidence/2]...), e[len(e)-mostEvidence/2:]...)
-	} else {
-		e = append([]mail.Evidence(nil), e...)
+	m.CloneLines()
+	if n := len(m.Evidence); n > mostEvidence {
+		m.Evidence = slices.Delete(m.Evidence, mostEvidence/2, n-mostEvidence/2)
 	}
-	for i := range e {
-		if len(e[i].Text) > mostEvidenceText {
-			e[i].Text = strings.ToValidUTF8(e[i].Text[:mostEvidenceText], "")
+	for e := range m.Lines() {
+		if len(e.Text) > mostEvidenceText {
+			e.Text = strings.ToValidUTF8(e.Text[:mostEvidenceText], "")
 		}
 	}
-	m.Evidence = e
 	return m
 }
 
@@ -42,8 +40,8 @@ func cited(m mail.Message) mail.Message {
 // raw store.
 func row(m mail.Message) mail.Message {
 	m = cited(m)
-	for i := range m.Evidence {
-		m.Evidence[i].Text = ""
+	for e := range m.Lines() {
+		e.Text = ""
 	}
 	return m
 }

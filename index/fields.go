@@ -30,6 +30,10 @@ func fieldsOf(m *mail.Message) map[string][]string {
 	add(fieldGateway, m.Gateway)
 	add(fieldIP, m.Client.IP)
 	add(fieldID, m.MessageID, strings.Trim(m.MessageID, "<>"), m.QueueID, m.ID, token(m.Reply.Text))
+	for i := range m.Hops {
+		h := &m.Hops[i]
+		add(fieldID, h.QueueID, h.MessageID, strings.Trim(h.MessageID, "<>"))
+	}
 	if m.Reply.Code != 0 {
 		add(fieldCode, strconv.Itoa(m.Reply.Code))
 	}

@@ -176,8 +176,8 @@ func (x *Index) sweep(ctx context.Context, s *shard, drop func(text []byte) bool
 	for _, h := range layers {
 		err := h.documents(ctx, true, func(id string, row []byte) error { // one that is replaced meanwhile is hidden then
 			m, err := decode(id, row)
-			for _, e := range m.Evidence {
-				cited[raw.Key(id, e)] = struct{}{}
+			for e := range m.Lines() {
+				cited[raw.Key(id, *e)] = struct{}{}
 			}
 			return err
 		})

@@ -31,6 +31,12 @@ type Term struct {
 	whole  bool     // veiled: a value must be equal, not hold it
 }
 
+// ByID finds the messages that a log knows by an id, whole: a message id with or
+// without its brackets, a queue id, a gateway's code, a token.
+func ByID(id string) Query {
+	return Query{Text: "mid:" + id, Terms: []Term{{Field: "mid", Value: fold(strings.Trim(id, "<>"))}}}
+}
+
 // QueryError is a term that cannot be understood, at a byte position.
 type QueryError struct {
 	Pos      int

@@ -129,7 +129,7 @@ func (f *amavis) summary(l *lineAt, gateway, s string, before *transaction) {
 
 // conclude notes the verdict for one recipient.
 func (f *amavis) conclude(l *lineAt, m *mail.Message, ordinal int, before *transaction) {
-	if f.p.open.get(f.key) == nil && !m.Outcome.Failing() && !f.p.opts.All {
+	if f.p.open.get(f.key) == nil && !m.Outcome.Failing() && !f.p.opts.All && !f.p.stories.on {
 		return
 	}
 	t := f.p.transactionOf(f.key, l)

@@ -320,22 +320,9 @@ func (f *exim) arrived(l *eximLine) {
 	}
 	t := f.p.open.begin(f.transactionKey(l, l.id), l.ms)
 	f.p.know(t, &l.lineAt, &m)
-	if bounced != "" {
-		f.notified(l, []byte(bounced))
-	}
-}
-
-// notified cites the bounce message's own arrival, which names the message that
-// failed.
-func (f *exim) notified(l *eximLine, id []byte) {
-	t := f.p.open.get(f.transactionKey(l, id))
-	if t == nil {
-		return
-	}
-	for _, r := range t.records {
-		if r.Outcome == mail.Bounced || r.Outcome == mail.Expired {
-			f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
-		}
+	if bounced != "" { // "R=": this is a bounce, or a warning, about another message
+		f.p.notifying(t, bounced)
+		f.p.notified(f.p.open.get(f.transactionKey(l, []byte(bounced))), &l.lineAt, string(l.id), mail.Bounced, mail.Expired, mail.Deferred)
 	}
 }
 

@@ -24,6 +24,12 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 			t = next
 		}
 	}
+	for _, h := range slices.Clone(p.stories.order) {
+		if told(h.m, mentions) {
+			p.stories.forget(h)
+			n++
+		}
+	}
 	for _, s := range p.order {
 		kept := slices.DeleteFunc(slices.Clone(s.stats.Unrecognised), func(e mail.Evidence) bool { return mentions([]byte(e.Text)) })
 		n += len(s.stats.Unrecognised) - len(kept)

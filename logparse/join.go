@@ -75,12 +75,16 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 	}
 	if r == nil {
 		if !failing && !p.opts.All {
+			p.passesIn(t, l, now)
 			return nil
 		}
 		r, _ = t.record(now.Recipient)
 		r.Format, r.Gateway, r.Direction = now.Format, now.Gateway, mail.DirectionUnknown
 		if t.facts != nil {
 			learnAll(&r.Message, t.facts)
+			for _, h := range t.facts.Hops {
+				r.notifies(h.QueueID)
+			}
 		}
 		p.kept(t, func(kind byte, e mail.Evidence) {
 			if kind == keptFact {
@@ -106,6 +110,24 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 		p.touched(r, l.s, l.ms, l.offset, ordinal, l.raw)
 	}
 	return r
+}
+
+// passesIn is passes for a transaction that the common join keeps.
+func (p *Parser) passesIn(t *transaction, l *lineAt, now *mail.Message) {
+	if !p.stories.on {
+		return
+	}
+	m := *now
+	m.Time = unixTime(t.born)
+	if t.facts != nil {
+		learnAll(&m, t.facts)
+	}
+	p.kept(t, func(kind byte, e mail.Evidence) {
+		if kind == keptFact {
+			m.Evidence = append(m.Evidence, e)
+		}
+	})
+	p.passes(t.key, l, &m)
 }
 
 // concludeAll is conclude for a line that names no recipient: it is of all that

@@ -40,6 +40,8 @@ type Options struct {
 	All     bool          // also messages without a failing line
 	Open    int           // most open transactions, default 500,000; those not heard of for longest are let go and counted
 	Formats []*UserFormat // described by users; asked before those that come with the program
+	Join    bool          // several logs are read: tell in Message.Hops what other gateways say of a message; else only once a second format is met
+	Hops    int           // most hops remembered for that, default 20,000; the oldest are let go
 }
 
 // defaultOpen bounds memory at some two kilobytes a transaction that has failed.
@@ -50,6 +52,7 @@ type Parser struct {
 	opts    Options
 	formats []format
 	open    transactions
+	stories stories
 	streams map[string]*Stream
 	order   []*Stream // as they were opened; kept lines name their stream by index
 	changed []*record
@@ -72,6 +75,8 @@ func NewParser(o Options) *Parser {
 func (p *Parser) reset() {
 	p.formats = newFormats(p)
 	p.open = newTransactions(p.opts.Open)
+	p.stories = newStories(p.opts.Hops)
+	p.stories.on = p.opts.Join
 	p.streams, p.order = map[string]*Stream{}, nil
 	p.changed, p.lone = nil, nil
 }
@@ -121,12 +126,13 @@ func Formats(described ...*UserFormat) []string {
 // Drain calls emit with each message made or changed since the last Drain, in
 // its newest state, and forgets that they changed.
 func (p *Parser) Drain(emit func(mail.Message)) {
+	p.settle()
 	for i, r := range p.changed {
 		r.listed = false
 		r.Evidence = slices.Clip(r.Evidence) // what is given out is never written to again
 		emit(r.Message)
 		p.changed[i] = nil
-		if r.lone && !r.newest {
+		if r.lone && !r.newest && !r.held {
 			*r = record{lone: true}
 			p.lone = append(p.lone, r)
 		}
@@ -136,8 +142,9 @@ func (p *Parser) Drain(emit func(mail.Message)) {
 
 // LetGo returns how many open transactions were given up, because there were
 // more than Options.Open or because nothing was heard of them for two weeks of
-// log time. What they had failed stays as it was emitted.
-func (p *Parser) LetGo() int64 { return p.open.letGo }
+// log time, and how many hops while others could still join them. What they
+// had failed stays as it was emitted.
+func (p *Parser) LetGo() int64 { return p.open.letGo + p.stories.letGo }
 
 // SourceID is the identity of a log: a hash of its first complete line, stable
 // over growth, renaming and compression. The line end does not count.

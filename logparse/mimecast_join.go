@@ -218,6 +218,7 @@ func (f *mimecast) accepted(l *mimeLine, e *mimeEvent, stage mimeStage) {
 	if kind == mimeKeptReceipt || !t.has(kind) {
 		t.keepAnother(kind, l.s, l.offset, l.raw)
 	}
+	f.passes(t, l, e, stage, mail.Accepted)
 	if len(t.records) == 0 && !f.p.opts.All {
 		return
 	}
@@ -269,6 +270,7 @@ func (f *mimecast) nameless(t *transaction, recipients []mail.Path) {
 func (f *mimecast) delivered(l *mimeLine, e *mimeEvent) {
 	t := f.transaction(l, e)
 	t.keepAnother(mimeKeptDelivered, l.s, l.offset, l.raw)
+	f.passes(t, l, e, mimeDelivery, mail.Delivered)
 	if len(t.records) > 0 || f.p.opts.All {
 		now := f.verdict(e, mimeDelivery, mail.Delivered)
 		for _, recipient := range mimeRecipients(e.value[mimeRcpt]) {
@@ -312,6 +314,24 @@ func (f *mimecast) pass(t *transaction, l *mimeLine, now *mail.Message, recipien
 	learn(&r.Message, now)
 	f.p.touched(r, l.s, l.ms, l.offset, ordinal(t, l), l.raw)
 	f.complete(t, r)
+}
+
+// passes tells the stories of an event that lets the message pass, for those
+// recipients that had not failed.
+func (f *mimecast) passes(t *transaction, l *mimeLine, e *mimeEvent, stage mimeStage, out mail.Outcome) {
+	if !f.p.stories.on {
+		return
+	}
+	m := f.verdict(e, stage, out)
+	recipients := mimeRecipients(e.value[mimeRcpt])
+	if len(recipients) == 0 && len(t.records) == 0 {
+		recipients = []mail.Path{""}
+	}
+	for _, m.Recipient = range recipients {
+		if t.recipient(m.Recipient) == nil {
+			f.p.passes(t.key, &lineAt{l.s, l.offset, l.raw, l.ms}, &m)
+		}
+	}
 }
 
 // settle finishes a message when every recipient of its receipts has come to

@@ -307,11 +307,15 @@ func (f *postfix) queued(l *postfixLine, id, rest []byte) {
 			return
 		}
 	case 's':
-		if bytes.HasPrefix(rest, []byte("sender non-delivery notification: ")) {
-			f.notified(l, id, rest)
+		if notice, outcomes := postfixNotice(string(rest)); notice != "" {
+			f.notified(l, id, notice, outcomes)
 			return
 		}
 	case 'p':
+		if notice, outcomes := postfixNotice(string(rest)); notice != "" {
+			f.notified(l, id, notice, outcomes)
+			return
+		}
 		if bytes.HasPrefix(rest, []byte("placed on hold")) {
 			f.placedOnHold(l, id)
 			return
@@ -377,6 +381,11 @@ func (f *postfix) record(t *transaction, id []byte, recipient mail.Path) *record
 	r.Format, r.Gateway, r.Direction = f.name(), f.head.gateway, mail.DirectionUnknown
 	r.QueueID = string(id)
 	f.join(r, t)
+	if t.facts != nil { // it is a notification itself
+		for _, h := range t.facts.Hops {
+			r.notifies(h.QueueID)
+		}
+	}
 	return r
 }
 
@@ -419,20 +428,13 @@ func (f *postfix) expired(l *postfixLine, id, rest []byte) {
 	f.p.failed(r, l.s, l.e.ms, l.offset, 0, l.raw)
 }
 
-// notified cites the line that says who was told of the failure.
-func (f *postfix) notified(l *postfixLine, id, rest []byte) {
-	if next := f.transaction(rest[bytes.LastIndexByte(rest, ' ')+1:]); next != nil {
-		next.keep(keptReturned, l.s, l.offset, l.raw)
-	}
-	t := f.transaction(id)
-	if t == nil {
-		return
-	}
-	for _, r := range t.records {
-		if r.Outcome == mail.Bounced || r.Outcome == mail.Expired {
-			f.p.touched(r, l.s, l.e.ms, l.offset, 0, l.raw)
-		}
-	}
+// notified cites the line that says who was told of the failure, and by which
+// message.
+func (f *postfix) notified(l *postfixLine, id []byte, notice string, outcomes []mail.Outcome) {
+	next := f.transactionOrNew(l, []byte(notice))
+	next.keep(keptReturned, l.s, l.offset, l.raw)
+	f.p.notifying(next, string(id))
+	f.p.notified(f.transaction(id), &lineAt{l.s, l.offset, l.raw, l.e.ms}, notice, outcomes...)
 }
 
 // placedOnHold reads postsuper's line: an operator holds the whole message.

@@ -81,6 +81,7 @@ func statusWord(rest []byte) []byte {
 // it failed. Other deliveries make a message only where all are asked for.
 func (f *postfix) sent(l *postfixLine, id, rest []byte) {
 	f.handedOver(l, id, rest)
+	f.passes(l, id, rest)
 	t := f.transaction(id)
 	if !f.p.opts.All && (t == nil || len(t.records) == 0) {
 		return

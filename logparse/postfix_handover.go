@@ -81,3 +81,19 @@ func isLoopback(host []byte) bool {
 	ip := host[open+1:]
 	return bytes.HasPrefix(ip, []byte("127.")) || bytes.HasPrefix(ip, []byte("::1]"))
 }
+
+// passes tells the stories of a delivery to a next hop.
+func (f *postfix) passes(l *postfixLine, id, rest []byte) {
+	if !f.p.stories.on {
+		return
+	}
+	var r record
+	if t := f.transaction(id); t != nil {
+		f.join(&r, t)
+		r.Time = unixTime(t.born)
+	}
+	readDelivery(&r.Message, text(rest))
+	r.Format, r.Gateway, r.QueueID, r.Outcome = f.name(), f.head.gateway, string(id), mail.Delivered
+	r.Reply = mail.Reply{}
+	f.p.passes(f.transactionKey(id), &lineAt{l.s, l.offset, l.raw, l.e.ms}, &r.Message)
+}

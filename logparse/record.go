@@ -22,9 +22,11 @@ const (
 // record is a message being made: one recipient of one transaction.
 type record struct {
 	mail.Message
-	listed bool // stands in Parser.changed
-	newest bool // stands in Stream.newest
-	lone   bool // belongs to no transaction: no line can change it after this one
+	listed bool       // stands in Parser.changed
+	newest bool       // stands in Stream.newest
+	held   bool       // stands in stories.failed
+	told   []mail.Hop // what its own log tells of its notifications; at the end of Hops
+	lone   bool       // belongs to no transaction: no line can change it after this one
 }
 
 // loneRecord returns a record for a message that one line tells all about.

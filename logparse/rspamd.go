@@ -173,7 +173,7 @@ func (f *rspamd) scanned(l *lineAt, m *mail.Message, ordinal int) {
 		return
 	}
 	f.key = append(append(append(append(f.key[:0], 'R'), m.MessageID...), 0), m.EnvelopeFrom.Fold()...)
-	if f.p.open.get(f.key) == nil && !m.Outcome.Failing() && !f.p.opts.All {
+	if f.p.open.get(f.key) == nil && !m.Outcome.Failing() && !f.p.opts.All && !f.p.stories.on {
 		return
 	}
 	f.p.conclude(f.p.transactionOf(f.key, l), l, m, ordinal)

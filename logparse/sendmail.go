@@ -169,7 +169,7 @@ func readSendmail(p *Parser, key *[]byte, l *sendmailLine) bool {
 		return l.unknownUser(p, key)
 	}
 	if id, rest := sendmailID(b); id != "" && l.id != "" {
-		return l.notified(p, key, rest)
+		return l.notified(p, key, id, rest)
 	}
 	return l.session(p)
 }
@@ -373,24 +373,20 @@ func (l *sendmailLine) unknownUser(p *Parser, key *[]byte) bool {
 
 // notified reads "OLD: NEW: DSN: Service unavailable", the bounce message that
 // is sent for a failed one.
-func (l *sendmailLine) notified(p *Parser, key *[]byte, words string) bool {
+func (l *sendmailLine) notified(p *Parser, key *[]byte, notice, words string) bool {
 	reason, ok := strings.CutPrefix(words, "DSN: ")
 	if !ok {
 		return strings.HasPrefix(words, "clone") || strings.Contains(words, "notify") || strings.HasPrefix(words, "return")
 	}
+	p.notifying(p.transactionOf(l.transactionKey(key, notice), &l.lineAt), l.id)
 	t := p.transactionOf(l.transactionKey(key, l.id), &l.lineAt)
 	if len(t.records) == 0 {
 		m := l.message()
 		m.Outcome, m.Phase = mail.Bounced, mail.PhaseDelivery
 		m.Reply.Text, m.Reported = reason, mail.Reported{Type: "DSN", Detail: reason}
 		p.conclude(t, &l.lineAt, &m, 0)
-		return true
 	}
-	for _, r := range t.records {
-		if r.Outcome.Failing() {
-			p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
-		}
-	}
+	p.notified(t, &l.lineAt, notice, mail.Bounced, mail.Expired, mail.Deferred)
 	return true
 }
 

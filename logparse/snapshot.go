@@ -21,6 +21,7 @@ type snapshot struct {
 	Transactions []savedTransaction         `json:"transactions,omitempty"` // oldest first
 	Finished     []savedTransaction         `json:"finished,omitempty"`
 	Changed      []savedRecord              `json:"changed,omitempty"` // of closed transactions, not yet drained
+	Stories      *savedStories              `json:"stories,omitempty"`
 }
 
 type savedStream struct {
@@ -61,6 +62,7 @@ type savedRecord struct {
 // Snapshot returns the open transactions and the state of every stream, so
 // that Restore on a new parser goes on as if nothing had happened.
 func (p *Parser) Snapshot() ([]byte, error) {
+	p.settle()
 	p.open.settle()
 	snap := snapshot{Version: snapshotVersion, LetGo: p.open.letGo, Formats: map[string]json.RawMessage{}}
 	for _, f := range p.formats {
@@ -81,8 +83,10 @@ func (p *Parser) Snapshot() ([]byte, error) {
 	for _, r := range p.changed {
 		if !open[r] {
 			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
+			open[r] = true
 		}
 	}
+	snap.Stories = p.stories.save(open)
 	data, err := json.Marshal(snap)
 	if err != nil {
 		return nil, fmt.Errorf("encode snapshot: %w", err)
@@ -184,9 +188,28 @@ func (p *Parser) restore(data []byte) error {
 		p.streams[saved.ID].loadNewest(saved.Newest)
 	}
 	for _, saved := range snap.Changed {
-		p.list(&record{Message: saved.Message})
+		r := &record{Message: saved.Message}
+		r.restoreTold()
+		p.list(r)
 	}
+	p.stories.load(snap.Stories, p.records())
 	return nil
+}
+
+// records are those of the open transactions and the changed ones, by id.
+func (p *Parser) records() map[string]*record {
+	byID := map[string]*record{}
+	for _, list := range []*transactionList{&p.open.open, &p.open.finished} {
+		for t := list.oldest; t != nil; t = t.next {
+			for _, r := range t.records {
+				byID[r.ID] = r
+			}
+		}
+	}
+	for _, r := range p.changed {
+		byID[r.ID] = r
+	}
+	return byID
 }
 
 func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
@@ -205,6 +228,7 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 	}
 	for _, r := range saved.Records {
 		rec := &record{Message: r.Message}
+		rec.restoreTold()
 		t.records = append(t.records, rec)
 		if r.Listed {
 			p.list(rec)

@@ -138,6 +138,8 @@ func (s *Stream) inner(offset int64, line []byte) {
 		if f != s.current && f.detect(line) && f.line(s, offset, line) {
 			if s.current == nil {
 				s.stats.Format = f.name()
+			} else {
+				s.p.stories.on = true // two programs write to this log
 			}
 			s.readsAs(f)
 			return

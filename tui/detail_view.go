@@ -399,6 +399,10 @@ func (d *detail) drawJourney(p *paper) {
 	}
 	segs = append(segs, seg{dash + where + dash, p.plain}, seg{p.mark(m.Outcome), p.outcome(m.Outcome)}, seg{" " + gateway, p.plain})
 	p.row(segs...)
+	for _, h := range m.Hops { // what other gateways tell of it
+		who := strings.Join(strings.Fields(h.Gateway+" "+h.Format+" "+h.QueueID), " ")
+		p.row(seg{h.Time.In(d.s.loc).Format("15:04:05") + " ", p.dim}, seg{p.mark(h.Outcome) + " " + string(h.Outcome) + " ", p.outcome(h.Outcome)}, seg{who, p.plain})
+	}
 }
 
 func (l look) mark(o mail.Outcome) string {

@@ -108,35 +108,45 @@ func newShow(s *session) *cobra.Command {
 	var ticket bool
 	c := s.addJSON(&cobra.Command{
 		Use:   "show ID",
-		Short: "one message with its evidence, or as text for a ticket",
+		Short: "one message with its evidence, or as text for a ticket; ID is any id that a log knows it by",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return s.withApp(c.Context(), func(a *app.App, who app.Person) error {
-				get := a.For(who).Get
-				if ticket { // what is masked decides too; the output is masked
-					get = a.For(who).Whole
-				}
-				m, err := get(c.Context(), args[0])
+				found, err := a.For(who).Find(c.Context(), args[0])
 				if errors.Is(err, index.ErrNotFound) {
 					return notFound(args[0])
 				}
 				if err != nil {
 					return err
 				}
-				switch {
-				case ticket:
-					_, err = fmt.Fprintln(s.stdout, plain(ticketText(c.Context(), a, m)))
-				case s.json:
-					err = s.printJSON(s.stdout, m)
-				default:
-					_, err = io.WriteString(s.stdout, plain(messageText(&m)))
+				for _, m := range found {
+					if err := s.showMessage(c.Context(), a, who, m, ticket); err != nil {
+						return err
+					}
 				}
-				return err
+				return nil
 			})
 		},
 	})
 	c.Flags().BoolVar(&ticket, "ticket", false, "as text that can be pasted into a ticket: facts, rule, what helps, what to tell the sender")
 	return c
+}
+
+// showMessage prints one message of Reader.Find.
+func (s *session) showMessage(ctx context.Context, a *app.App, who app.Person, m mail.Message, ticket bool) error {
+	if ticket { // what is masked decides too; the output is masked
+		_, err := fmt.Fprintln(s.stdout, plain(ticketText(ctx, a, m)))
+		return err
+	}
+	m, err := a.For(who).Get(ctx, m.ID)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.printJSON(s.stdout, m)
+	}
+	_, err = io.WriteString(s.stdout, plain(messageText(&m)))
+	return err
 }
 
 // ticketText is a message as text for a ticket, in the configured time zone.
@@ -178,6 +188,12 @@ func messageText(m *mail.Message) string {
 	}
 	for _, e := range m.Evidence {
 		fmt.Fprintf(&b, "%s +%d\n  %s\n", cell.Clean(e.File), e.Offset, cell.Clean(e.Text))
+	}
+	for _, h := range m.Hops {
+		fmt.Fprintf(&b, "%-12s %s, known by %s\n", "also", cell.Clean(strings.Join(strings.Fields(h.Format+" "+h.Gateway+" "+h.QueueID+" "+string(h.Outcome)), " ")), strings.ReplaceAll(string(h.Join), "_", " "))
+		for _, e := range h.Evidence {
+			fmt.Fprintf(&b, "%s +%d\n  %s\n", cell.Clean(e.File), e.Offset, cell.Clean(e.Text))
+		}
 	}
 	return b.String()
 }

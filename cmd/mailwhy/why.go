@@ -35,13 +35,15 @@ type whyFlags struct {
 	// lifts asks the gateways whether they can undo a refusal; nil without an
 	// index.
 	lifts func(mail.Message) []app.Lift
+	// timeline tells a message's story; nil for one that is not of the index.
+	timeline func(mail.Message) []app.Event
 }
 
 func newWhy(s *session) *cobra.Command {
 	var f whyFlags
 	c := s.addJSON(&cobra.Command{
 		Use:   "why [ID]",
-		Short: "replay a message through the policies",
+		Short: "replay a message through the policies, and tell its story; ID is any id that a log knows it by",
 		Args:  cobra.MaximumNArgs(1),
 		RunE:  func(c *cobra.Command, args []string) error { return s.why(c, f, args) },
 	})
@@ -99,14 +101,23 @@ func (s *session) why(c *cobra.Command, f whyFlags, args []string) error {
 // whyIn answers for the messages the flags name; r is empty without an index.
 func (s *session) whyIn(c *cobra.Command, set *engine.Set, r app.Reader, f whyFlags, args []string, at, now time.Time) error {
 	if len(args) == 1 {
-		m, err := r.Whole(c.Context(), args[0])
+		found, err := r.Find(c.Context(), args[0])
 		if errors.Is(err, index.ErrNotFound) {
 			return notFound(args[0])
 		}
 		if err != nil {
 			return err
 		}
-		return s.printTrace(s.stdout, set, &m, f, at, now)
+		f.timeline = func(m mail.Message) []app.Event { return r.Timeline(m, now) }
+		for i := range found {
+			if i > 0 && !s.json {
+				fmt.Fprintln(s.stdout)
+			}
+			if err := s.printTrace(s.stdout, set, &found[i], f, at, now); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if f.messages != "" {
 		f.replay = nil
@@ -233,10 +244,14 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 	if f.lifts != nil && m.ID != "" {
 		lifts = f.lifts(*m)
 	}
-	if s.json {
-		return s.printJSON(w, liftedTrace{t, lifts})
+	var story []app.Event
+	if f.timeline != nil {
+		story = f.timeline(*m)
 	}
-	text := traceText(m, t)
+	if s.json {
+		return s.printJSON(w, toldTrace{t, toldBeside{lifts, story}})
+	}
+	text := traceText(m, t) + timelineText(story)
 	for _, l := range lifts {
 		text += liftText(l) + "\n"
 	}
@@ -244,10 +259,47 @@ func (s *session) printTrace(w io.Writer, set *engine.Set, m *mail.Message, f wh
 	return err
 }
 
-// liftedTrace is a trace with what each gateway could do about the refusal.
-type liftedTrace struct {
-	engine.Trace
-	Gateways []app.Lift `json:"gateways,omitempty"`
+// toldTrace is a trace with what stands beside it in its JSON object.
+type toldTrace struct {
+	trace  engine.Trace
+	beside toldBeside
+}
+
+// toldBeside is what each gateway could do about the refusal, and the story.
+type toldBeside struct {
+	Gateways []app.Lift  `json:"gateways,omitempty"`
+	Timeline []app.Event `json:"timeline,omitempty"`
+}
+
+// MarshalJSON adds the keys of beside to those of the trace.
+func (t toldTrace) MarshalJSON() ([]byte, error) {
+	trace, err := t.trace.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	beside, err := mail.Unescaped(t.beside)
+	if err != nil || len(beside) <= len("{}") {
+		return trace, err
+	}
+	return append(append(trace[:len(trace)-1], ','), beside[1:]...), nil
+}
+
+// timelineText is the story for people: a line each.
+func timelineText(story []app.Event) string {
+	var b strings.Builder
+	for i, e := range story {
+		head := "           "
+		if i == 0 {
+			head = "timeline   "
+		}
+		if e.Gap != "" {
+			fmt.Fprintf(&b, "%s(%s)\n", head, cell.Clean(e.Gap))
+			continue
+		}
+		who := strings.Join(strings.Fields(e.Format+" "+e.Gateway+" "+e.QueueID), " ")
+		fmt.Fprintf(&b, "%s%s  %s  %s\n             %s\n", head, e.Time.UTC().Format("2006-01-02 15:04:05"), cell.Clean(who), or(string(e.Outcome), "-"), cell.Clean(e.Text))
+	}
+	return b.String()
 }
 
 func liftText(l app.Lift) string {

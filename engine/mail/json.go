@@ -13,15 +13,31 @@ const timeForm = "2006-01-02T15:04:05.000Z"
 // MarshalJSON writes times in UTC with milliseconds and leaves absent facts out.
 func (m Message) MarshalJSON() ([]byte, error) {
 	type plain Message
-	var b bytes.Buffer
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false) // "<>" is for people to read; who embeds it in HTML escapes it there
-	err := encoder.Encode(struct {
+	return Unescaped(struct {
 		ID   string `json:"id,omitempty"`
 		Time string `json:"time,omitempty"`
 		Last string `json:"last,omitempty"`
 		plain
 	}{m.ID, Stamp(m.Time), Stamp(m.Last), plain(m)})
+}
+
+// MarshalJSON writes times as those of a message.
+func (h Hop) MarshalJSON() ([]byte, error) {
+	type plain Hop
+	return Unescaped(struct {
+		Time string `json:"time,omitempty"`
+		Last string `json:"last,omitempty"`
+		plain
+	}{Stamp(h.Time), Stamp(h.Last), plain(h)})
+}
+
+// Unescaped is JSON in which "<>" is for people to read; who embeds it in HTML
+// escapes it there.
+func Unescaped(v any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 

@@ -1,6 +1,10 @@
 package mail
 
-import "time"
+import (
+	"iter"
+	"slices"
+	"time"
+)
 
 // Message is one message to one recipient with every log line that tells of
 // it. Its JSON form is what `--json` prints.
@@ -36,6 +40,35 @@ type Message struct {
 
 	SpamScore *float64   `json:"spam_score,omitempty"` // nil = not logged
 	Evidence  []Evidence `json:"evidence,omitempty"`   // in the order the lines were read
+	Hops      []Hop      `json:"hops,omitempty"`       // what other gateways tell of it, in the order of their times
+}
+
+// Lines are all lines that tell of the message: its own evidence, then that of
+// its hops. They may be changed in place.
+func (m *Message) Lines() iter.Seq[*Evidence] {
+	return func(yield func(*Evidence) bool) {
+		for i := range m.Evidence {
+			if !yield(&m.Evidence[i]) {
+				return
+			}
+		}
+		for i := range m.Hops {
+			for j := range m.Hops[i].Evidence {
+				if !yield(&m.Hops[i].Evidence[j]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// CloneLines gives the message lines of its own, which may be changed while
+// others still read those it had.
+func (m *Message) CloneLines() {
+	m.Evidence, m.Hops = slices.Clone(m.Evidence), slices.Clone(m.Hops)
+	for i := range m.Hops {
+		m.Hops[i].Evidence = slices.Clone(m.Hops[i].Evidence)
+	}
 }
 
 // Client is the host that connected, as the log names it. IP is text because

@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,11 @@ type Options struct {
 
 	again  time.Duration // between tries of a write that failed; 0 = 1 s
 	ending time.Duration // how long what was read is still written after the end was asked for; 0 = 5 s
+}
+
+// several reports whether more than one log may be among the sources.
+func (o Options) several() bool {
+	return len(o.Sources) != 1 || strings.ContainsAny(o.Sources[0], "*?[")
 }
 
 // Status is the health of one source.
@@ -144,7 +150,7 @@ func New(o Options) (*Pump, error) {
 }
 
 func (p *Pump) newParser() *logparse.Parser {
-	return logparse.NewParser(logparse.Options{All: p.options.KeepAll, Formats: p.options.Formats})
+	return logparse.NewParser(logparse.Options{All: p.options.KeepAll, Formats: p.options.Formats, Join: p.options.several()})
 }
 
 // Problems lists, a sentence each, what was found wrong with the checkpoint

@@ -129,8 +129,8 @@ func (s *Store) Put(messages []mail.Message) error {
 	}
 	var p pack
 	for i := range messages {
-		for _, e := range messages[i].Evidence {
-			key := Key(messages[i].ID, e)
+		for e := range messages[i].Lines() {
+			key := Key(messages[i].ID, *e)
 			if _, seen := s.known[key]; seen || e.Text == "" {
 				continue
 			}
@@ -163,8 +163,7 @@ func (s *Store) Fill(messages []mail.Message) error {
 	defer s.mu.RUnlock()
 	wanted := map[uint64][]*string{}
 	for i := range messages {
-		for j := range messages[i].Evidence {
-			e := &messages[i].Evidence[j]
+		for e := range messages[i].Lines() {
 			if e.Text == "" {
 				key := Key(messages[i].ID, *e)
 				wanted[key] = append(wanted[key], &e.Text)

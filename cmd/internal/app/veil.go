@@ -66,10 +66,10 @@ func (v Veil) Message(m mail.Message) mail.Message {
 	if v.Lifted() {
 		return m
 	}
-	m.Evidence = slices.Clone(m.Evidence)
-	for i := range m.Evidence {
-		if text := &m.Evidence[i].Text; v.Masks() || v.names(*text) {
-			*text = "(the line is not shown to your role)"
+	m.CloneLines()
+	for e := range m.Lines() {
+		if v.Masks() || v.names(e.Text) {
+			e.Text = "(the line is not shown to your role)"
 		}
 	}
 	if v.Subject && m.Subject != "" {
@@ -89,7 +89,11 @@ func (v Veil) Message(m mail.Message) mail.Message {
 		words = append(words, m.HeaderFromName)
 		m.HeaderFromName = masked
 	}
-	for _, text := range []*string{&m.Subject, &m.MessageID, &m.Reply.Text, &m.Reported.Type, &m.Reported.Rule, &m.Reported.Detail} {
+	texts := []*string{&m.Subject, &m.MessageID, &m.Reply.Text, &m.Reported.Type, &m.Reported.Rule, &m.Reported.Detail}
+	for i := range m.Hops {
+		texts = append(texts, &m.Hops[i].MessageID)
+	}
+	for _, text := range texts {
 		for _, w := range words {
 			*text = replaceFold(*text, w)
 		}

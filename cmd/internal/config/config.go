@@ -137,5 +137,8 @@ func (c Config) Location() *time.Location {
 	return loc
 }
 
+// LocationOf is the time zone of a log's stamps that have none.
+func (c Config) LocationOf(string) *time.Location { return c.Location() }
+
 // YAML prints every key with its value.
 func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }

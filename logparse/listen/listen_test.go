@@ -258,7 +258,14 @@ func TestHostile(t *testing.T) {
 	send(t, torn, "50 <22>c: d")
 	check(t, torn.Close())
 	until(t, "the count", func() bool { return d.Stats().Broken == 3 })
+	if got := d.lines(t); len(got) != 1 || !strings.HasSuffix(got[0], " a: b") {
+		t.Errorf("the lines are %.300q", got)
+	}
+}
 
+// A line that does not end for long is cut, and the one behind it is read.
+func TestLongLine(t *testing.T) {
+	d := startDoor(t, Options{Network: "tcp", Idle: time.Minute, LongestLine: 100})
 	endless := d.dial(t)
 	go func() {
 		_, _ = io.Copy(endless, io.LimitReader(zeros{}, 8<<20))
@@ -268,7 +275,7 @@ func TestHostile(t *testing.T) {
 		last, _ := d.to.Last()
 		return string(last) != "" && strings.HasSuffix(string(last), " e: f")
 	})
-	if got := d.lines(t); len(got) != 3 || !strings.HasSuffix(got[0], " a: b") || len(got[1]) != 100 {
+	if got := d.lines(t); len(got) != 2 || len(got[0]) != 100 {
 		t.Errorf("the lines are %.300q", got)
 	}
 }

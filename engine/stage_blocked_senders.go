@@ -1,6 +1,10 @@
 package engine
 
-import "mailwhy/engine/mail"
+import (
+	"slices"
+
+	"mailwhy/engine/mail"
+)
 
 // blockedSenders holds the two contests: at rcpt among what the envelope
 // matches, at data among all that match by either address, each by its own
@@ -37,8 +41,8 @@ func (w *walk) contestOfBlocked(moment Moment, either bool) result {
 	return w.contest(SectionBlockedSenders, byEnvelope, byHeader)
 }
 
-// looksAtHeader reports whether a policy for this recipient looks at the
-// header from.
+// looksAtHeader reports whether a policy for this recipient, or for a group
+// that it may be in, looks at the header from.
 func (w *walk) looksAtHeader(section Section) bool {
 	t := w.set.tables[section]
 	if t == nil {
@@ -52,6 +56,9 @@ func (w *walk) looksAtHeader(section Section) bool {
 			if side := x.byTo[to]; side != nil && len(side.headerBlow)+len(side.headerCalm) > 0 {
 				return true
 			}
+		}
+		if slices.ContainsFunc(x.unsure, func(e *entry) bool { return e.policy.FromPart != EnvelopeFrom && w.set.partialSpec(e.to) }) {
+			return true
 		}
 	}
 	return false

@@ -103,7 +103,10 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			}
 			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		default:
-			q.Terms = append(q.Terms, Term{Field: field, Value: foldValue(field, value), Not: w.not, pos: w.pos})
+			if value = foldValue(field, value); value == "" {
+				return Query{}, &QueryError{Pos: w.pos, Sentence: emptyWord}
+			}
+			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		}
 	}
 	if !sinceSeen {
@@ -149,6 +152,8 @@ type word struct {
 	not, quoted bool
 }
 
+const emptyWord = "an empty word finds nothing"
+
 // splitWords cuts at spaces; quotes group, - and ! negate.
 func splitWords(text string) ([]word, error) {
 	var words []word
@@ -178,7 +183,7 @@ func splitWords(text string) ([]word, error) {
 			i += end + 2
 		}
 		if w.text = b.String(); w.text == "" {
-			return nil, &QueryError{Pos: w.pos, Sentence: "an empty word finds nothing"}
+			return nil, &QueryError{Pos: w.pos, Sentence: emptyWord}
 		}
 		words = append(words, w)
 	}

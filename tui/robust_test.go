@@ -51,7 +51,7 @@ func TestAnyOrderOfMessages(t *testing.T) {
 		}
 	}
 	t.Logf("slowest update %v", slowest)
-	if slowest > 250*time.Millisecond {
+	if slowest > 2*time.Second { // nothing waits in it, under the race detector on a busy machine either
 		t.Errorf("an update took %v", slowest)
 	}
 	if n := w.stray.Load(); n != 0 {

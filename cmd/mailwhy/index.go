@@ -99,6 +99,7 @@ func (s *session) withIndex(ctx context.Context, do func(context.Context, *app.A
 }
 
 func (s *session) indexStats(ctx context.Context, a *app.App) error {
+	s.printTroubles(a)
 	stats, err := a.Index.Stats(ctx)
 	if err != nil {
 		return err

@@ -47,6 +47,7 @@ func newIngest(s *session) *cobra.Command {
 					return fmt.Errorf("the process that owns %s follows the logs already: add the files to its sources", a.Config.Data)
 				}
 				status, err := s.ingest(c.Context(), a, sources, progress)
+				s.printTroubles(a)
 				if err != nil {
 					return err
 				}
@@ -142,9 +143,7 @@ func newSources(s *session) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return s.withApp(c.Context(), func(a *app.App, _ app.Person) error {
-				for _, t := range a.Troubles() {
-					fmt.Fprintf(s.stderr, "%s: %s\n", plain(t.Path), plain(t.Sentence))
-				}
+				s.printTroubles(a)
 				status := a.Sources()
 				if status == nil {
 					for _, path := range append(a.Inputs(), a.Config.Sources...) {
@@ -155,6 +154,13 @@ func newSources(s *session) *cobra.Command {
 			})
 		},
 	})
+}
+
+// printTroubles tells on standard error what keeps the program from its work.
+func (s *session) printTroubles(a *app.App) {
+	for _, t := range a.Troubles() {
+		fmt.Fprintf(s.stderr, "%s: %s\n", plain(t.Path), plain(t.Sentence))
+	}
 }
 
 // sourceRow is one line of `sources --json`.

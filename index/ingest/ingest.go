@@ -54,15 +54,22 @@ type Options struct {
 	Sources   []string // files, globs and folders to read: see tail.Expand
 	Data      string   // folder of the checkpoint
 	Index     Store
-	Location  *time.Location         // zone of stamps without one; nil = UTC
-	Now       func() time.Time       // nil = time.Now
-	KeepAll   bool                   // index plain deliveries too
-	Formats   []*logparse.UserFormat // log formats beside those of the program
-	Reconcile time.Duration          // how often files are looked at without an event; 0 = 2 s
-	Every     time.Duration          // between checkpoints; 0 = 3 s
+	Location  func(path string) *time.Location // zone of a log's stamps without one; nil = UTC
+	Now       func() time.Time                 // nil = time.Now
+	KeepAll   bool                             // index plain deliveries too
+	Formats   []*logparse.UserFormat           // log formats beside those of the program
+	Reconcile time.Duration                    // how often files are looked at without an event; 0 = 2 s
+	Every     time.Duration                    // between checkpoints; 0 = 3 s
 
 	again  time.Duration // between tries of a write that failed; 0 = 1 s
 	ending time.Duration // how long what was read is still written after the end was asked for; 0 = 5 s
+}
+
+func (o Options) zone(path string) *time.Location {
+	if o.Location == nil {
+		return nil
+	}
+	return o.Location(path)
 }
 
 // several reports whether more than one log may be among the sources.
@@ -272,7 +279,7 @@ func (s *sink) Chunk(ctx context.Context, source tail.Source, offset int64, data
 	}
 	stream := p.streams[source.ID]
 	if stream == nil {
-		stream = p.parser.Open(logparse.Source{ID: source.ID, Name: source.Path, ModTime: source.ModTime, Location: p.options.Location})
+		stream = p.parser.Open(logparse.Source{ID: source.ID, Name: source.Path, ModTime: source.ModTime, Location: p.options.zone(source.Path)})
 		p.streams[source.ID] = stream
 	}
 	used := stream.Feed(offset, data, eof)

@@ -57,7 +57,7 @@ func (r *regaining) Chunk(ctx context.Context, source tail.Source, offset int64,
 	}
 	stream := r.streams[source.ID]
 	if stream == nil {
-		stream = r.parser.Open(logparse.Source{ID: source.ID, Name: source.Path, ModTime: source.ModTime, Location: r.pump.options.Location})
+		stream = r.parser.Open(logparse.Source{ID: source.ID, Name: source.Path, ModTime: source.ModTime, Location: r.pump.options.zone(source.Path)})
 		r.streams[source.ID] = stream
 	}
 	used := stream.Feed(offset, data, eof)

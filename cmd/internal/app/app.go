@@ -293,6 +293,9 @@ func (a *App) Ingest(ctx context.Context, sources []string, watch func(ingest.Pr
 	if err != nil {
 		return nil, err
 	}
+	a.mu.Lock()
+	a.pump = pump
+	a.mu.Unlock()
 	var failed error
 	if configured {
 		failed = a.fetch(ctx, pump)
@@ -329,7 +332,7 @@ func (a *App) newPump(sources []string) (*ingest.Pump, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.Location(), KeepAll: a.Config.All, Formats: formats, Reconcile: 500 * time.Millisecond})
+	return ingest.New(ingest.Options{Sources: sources, Data: a.Config.Data, Index: a.Index, Location: a.Config.LocationOf, KeepAll: a.Config.All, Formats: formats, Reconcile: 500 * time.Millisecond})
 }
 
 // look takes in edits of the policy file and what others journalled.

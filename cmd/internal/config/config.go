@@ -17,24 +17,25 @@ import (
 
 // Config is the configuration with its defaults filled in.
 type Config struct {
-	Sources        []string `yaml:"sources"`         // log files, globs, and folders, which stand for the files in them
-	Formats        []string `yaml:"formats"`         // files that describe further log formats
-	Policy         string   `yaml:"policy"`          // the policy file; "" = none
-	Data           string   `yaml:"data"`            // the data folder
-	TimeZone       string   `yaml:"time_zone"`       // of the screens and of stamps without one
-	RetentionDays  int      `yaml:"retention_days"`  // whole days; 0 = for ever, so that old logs handed in are not deleted again
-	RetentionBytes int64    `yaml:"retention_bytes"` // of the index on disk: the oldest days go; 0 = no bound
-	All            bool     `yaml:"all"`             // index plain deliveries too
-	Theme          string   `yaml:"theme"`           // dark or light
-	ASCII          bool     `yaml:"ascii"`           // no glyph beyond ASCII
-	Knowledge      string   `yaml:"knowledge"`       // a folder of *.yaml rows for explain, before those that come with the program; "" = none
-	DNSResolver    string   `yaml:"dns_resolver"`    // whom check asks, host or host:port; "" = the system's
-	RBLZones       []string `yaml:"rbl_zones"`       // block lists that check asks
-	DKIMSelectors  []string `yaml:"dkim_selectors"`  // DKIM keys that check looks for
-	OutboundIPs    []string `yaml:"outbound_ips"`    // our own outbound addresses, for check rbl --own
-	Serve          Serve    `yaml:"serve"`
-	Access         Access   `yaml:"access"`
-	Changes        Changes  `yaml:"changes"`
+	Sources        []string          `yaml:"sources"`         // log files, globs, and folders, which stand for the files in them
+	Formats        []string          `yaml:"formats"`         // files that describe further log formats
+	Policy         string            `yaml:"policy"`          // the policy file; "" = none
+	Data           string            `yaml:"data"`            // the data folder
+	TimeZone       string            `yaml:"time_zone"`       // of the screens and of stamps without one
+	TimeZones      map[string]string `yaml:"time_zones"`      // of the logs whose stamps are of another: a file or glob, and its zone
+	RetentionDays  int               `yaml:"retention_days"`  // whole days; 0 = for ever, so that old logs handed in are not deleted again
+	RetentionBytes int64             `yaml:"retention_bytes"` // of the index on disk: the oldest days go; 0 = no bound
+	All            bool              `yaml:"all"`             // index plain deliveries too
+	Theme          string            `yaml:"theme"`           // dark or light
+	ASCII          bool              `yaml:"ascii"`           // no glyph beyond ASCII
+	Knowledge      string            `yaml:"knowledge"`       // a folder of *.yaml rows for explain, before those that come with the program; "" = none
+	DNSResolver    string            `yaml:"dns_resolver"`    // whom check asks, host or host:port; "" = the system's
+	RBLZones       []string          `yaml:"rbl_zones"`       // block lists that check asks
+	DKIMSelectors  []string          `yaml:"dkim_selectors"`  // DKIM keys that check looks for
+	OutboundIPs    []string          `yaml:"outbound_ips"`    // our own outbound addresses, for check rbl --own
+	Serve          Serve             `yaml:"serve"`
+	Access         Access            `yaml:"access"`
+	Changes        Changes           `yaml:"changes"`
 
 	File string `yaml:"-"` // the file it was read from; "" = none
 
@@ -48,7 +49,7 @@ func Default(env func(string) string) Config {
 	if state == "" {
 		state = filepath.Join(env("HOME"), ".local", "state")
 	}
-	return Config{Sources: []string{}, Formats: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", Theme: "dark", Serve: defaultServe(), Changes: Changes{Hourly: 20}, Inputs: noInputs(), Gateways: noGateways()}
+	return Config{Sources: []string{}, Formats: []string{}, RBLZones: []string{}, DKIMSelectors: []string{}, OutboundIPs: []string{}, Data: filepath.Join(state, "mailwhy"), TimeZone: "UTC", TimeZones: map[string]string{}, Theme: "dark", Serve: defaultServe(), Changes: Changes{Hourly: 20}, Inputs: noInputs(), Gateways: noGateways()}
 }
 
 // Load reads the file at path; "" = the XDG place, else /etc/mailwhy, else the
@@ -96,6 +97,9 @@ func (c *Config) read(file string, data []byte) error {
 	if _, err := time.LoadLocation(c.TimeZone); err != nil {
 		return fmt.Errorf("%s: time_zone %q is not known: write a name such as Europe/Zurich", file, c.TimeZone)
 	}
+	if err := c.checkTimeZones(); err != nil {
+		return fmt.Errorf("%s: %w", file, err)
+	}
 	if c.RetentionBytes < 0 {
 		return fmt.Errorf("%s: retention_bytes must not be negative: 0 keeps everything", file)
 	}
@@ -136,9 +140,6 @@ func (c Config) Location() *time.Location {
 	}
 	return loc
 }
-
-// LocationOf is the time zone of a log's stamps that have none.
-func (c Config) LocationOf(string) *time.Location { return c.Location() }
 
 // YAML prints every key with its value.
 func (c Config) YAML() ([]byte, error) { return yaml.Marshal(c) }

@@ -75,7 +75,9 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			if hasField && !w.quoted && wordLike(field) && value != "" && !strings.ContainsAny(w.text, "@.<[") {
 				return Query{}, &QueryError{Pos: w.pos, Sentence: fmt.Sprintf("unknown field %q: use from to ip host code reason rule subject qid mid gw is since until at, or quote the word", field)}
 			}
-			q.Terms = append(q.Terms, Term{Value: foldValue("", w.text), Not: w.not, pos: w.pos})
+			if err := q.addTerm("", w.text, w); err != nil {
+				return Query{}, err
+			}
 			continue
 		}
 		if value == "" {
@@ -103,10 +105,9 @@ func ParseQuery(text string, now time.Time, loc *time.Location) (Query, error) {
 			}
 			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		default:
-			if value = foldValue(field, value); value == "" {
-				return Query{}, &QueryError{Pos: w.pos, Sentence: emptyWord}
+			if err := q.addTerm(field, value, w); err != nil {
+				return Query{}, err
 			}
-			q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
 		}
 	}
 	if !sinceSeen {
@@ -152,7 +153,19 @@ type word struct {
 	not, quoted bool
 }
 
-const emptyWord = "an empty word finds nothing"
+// addTerm adds a word in the form that its field is indexed in.
+func (q *Query) addTerm(field, value string, w word) error {
+	value = foldValue(field, value)
+	if value == "" {
+		return errEmptyWord(w.pos)
+	}
+	q.Terms = append(q.Terms, Term{Field: field, Value: value, Not: w.not, pos: w.pos})
+	return nil
+}
+
+func errEmptyWord(pos int) error {
+	return &QueryError{Pos: pos, Sentence: "an empty word finds nothing"}
+}
 
 // splitWords cuts at spaces; quotes group, - and ! negate.
 func splitWords(text string) ([]word, error) {
@@ -183,7 +196,7 @@ func splitWords(text string) ([]word, error) {
 			i += end + 2
 		}
 		if w.text = b.String(); w.text == "" {
-			return nil, &QueryError{Pos: w.pos, Sentence: emptyWord}
+			return nil, errEmptyWord(w.pos)
 		}
 		words = append(words, w)
 	}

@@ -61,7 +61,7 @@ func Load(name string, data []byte) (*Set, error) {
 
 // compile indexes what a file says.
 func compile(f *file) *Set {
-	s := &Set{version: f.loadedHash, file: f, tables: map[Section]*contestTable{}, managed: map[string]map[string]ManagedEntry{}, autoSent: map[[2]string]time.Time{},
+	s := &Set{version: f.loadedHash, file: f, tables: map[Section]*contestTable{}, managed: map[string]map[string]ManagedEntry{}, autoSent: map[string]map[string]time.Time{},
 		strangers: strangersOf(f), lacking: namesOfMost(), walks: &walkPool{}, outcomes: []mail.Outcome{mail.Accepted, mail.Rejected, mail.Deferred, mail.Held, mail.Bounced, mail.Discarded}}
 	s.book = newAddressBook(f)
 	addDefaultPolicies(f)
@@ -76,7 +76,10 @@ func compile(f *file) *Set {
 		s.managed[recipient][foldMember(e.Sender)] = e
 	}
 	for _, a := range f.autoAllow {
-		s.autoSent[[2]string{a.internal, a.external}] = a.lastSent
+		if s.autoSent[a.internal] == nil {
+			s.autoSent[a.internal] = map[string]time.Time{}
+		}
+		s.autoSent[a.internal][a.external] = a.lastSent
 	}
 	return s
 }

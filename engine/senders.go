@@ -75,13 +75,24 @@ func (s *Set) envelopes(plain *facts, name bool, d *decision, yield func(*facts)
 			}
 		}
 	}
-	for t := range s.threats(plain, s.envelopeEntries(plain)) {
+	with := func(envelope mail.Path) bool {
 		for _, n := range names {
 			c := *plain
-			c.envelope, c.name = t.address, n
+			c.envelope, c.name = envelope, n
 			if !yield(&c) {
-				return
+				return false
 			}
+		}
+		return true
+	}
+	for t := range s.threats(plain, s.envelopeEntries(plain)) {
+		if !with(t.address) {
+			return
+		}
+	}
+	for _, external := range sortedKeys(s.autoSent[string(plain.recipient.Fold())]) { // Auto Allow goes by the envelope alone
+		if !with(mail.Path(external)) {
+			return
 		}
 	}
 }

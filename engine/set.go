@@ -22,7 +22,7 @@ type Set struct {
 	tables  map[Section]*contestTable
 
 	managed  map[string]map[string]ManagedEntry // recipient, then sender, folded
-	autoSent map[[2]string]time.Time            // internal, external -> last sent
+	autoSent map[string]map[string]time.Time    // internal, external -> last sent
 
 	changes        []Change            // exceptions, oldest first
 	managedChanges map[string][]Change // those of a recipient's own list, by recipient

@@ -39,7 +39,7 @@ func (w *walk) autoAllowed() bool {
 	if len(w.set.autoSent) == 0 {
 		return false
 	}
-	sent, ok := w.set.autoSent[[2]string{string(w.facts.recipient.Fold()), string(w.facts.envelope.Fold())}]
+	sent, ok := w.set.autoSent[string(w.facts.recipient.Fold())][string(w.facts.envelope.Fold())]
 	return ok && !w.facts.at.Before(sent) && w.facts.at.Before(sent.Add(autoAllowLife))
 }
 

@@ -233,12 +233,17 @@ func (f *haraka) answer(l *harakaLine) {
 	}
 }
 
-// harakaAddress is the address between the brackets that s starts with.
+// harakaAddress is the address between the brackets that s starts with, "" when
+// there is none.
 func harakaAddress(s string) mail.Path {
 	if !strings.HasPrefix(s, "<") {
 		return ""
 	}
-	return unbracketed(s[:angleEnd(s)])
+	address := unbracketed(s[:angleEnd(s)])
+	if strings.Contains(string(address), " ") && !strings.HasPrefix(string(address), `"`) {
+		return "" // its end was lost: what closes it is of the words behind
+	}
+	return address
 }
 
 // repeated reports whether the core only says what a plugin's line said before

@@ -109,6 +109,7 @@ func (l *harakaLine) logfmt(s string) bool {
 // json reads {"level":"NOTICE","uuid":"X","source":"core","message":"words","key":"value"}.
 func (l *harakaLine) json(body []byte) bool {
 	var words strings.Builder
+	said := false
 	for _, field := range objectFields(body) {
 		switch field.key {
 		case "uuid":
@@ -116,7 +117,10 @@ func (l *harakaLine) json(body []byte) bool {
 		case "source":
 			l.source = field.text()
 		case "message":
-			words.WriteString(field.text())
+			if !said { // one that is named twice is the first
+				words.WriteString(field.text())
+			}
+			said = true
 		case "level", "timestamp":
 		default:
 			value := field.text()

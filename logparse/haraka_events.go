@@ -332,8 +332,9 @@ func (f *haraka) outbound(l *harakaLine) {
 		f.delivered(l, &m, harakaValue(w, "domain"))
 		return
 	case strings.HasPrefix(w, "recipient <"):
-		m.Recipient = harakaAddress(w[len("recipient "):])
-		_, reason, _ := strings.Cut(w[len("recipient ")+len(m.Recipient)+2:], ": ")
+		told := w[len("recipient "):]
+		m.Recipient = harakaAddress(told)
+		_, reason, _ := strings.Cut(told[angleEnd(told):], ": ")
 		m.Reply = readReply(reason)
 		m.Outcome = mail.Bounced
 		if strings.Contains(w, "> deferred: ") || m.Reply.Temporary() {

@@ -142,8 +142,13 @@ func readDelivery(m *mail.Message, s string) {
 }
 
 // keepStatus sets the status that Postfix concluded. It may disagree with the
-// remote reply's own, which then stays in front of the text.
+// remote reply's own, which then stays in front of the text. What has not the
+// form of RFC 3463 is none.
 func keepStatus(r *mail.Reply, dsn string) {
+	dsn, rest := cutEnhanced(dsn)
+	if dsn == "" || rest != "" {
+		return
+	}
 	if r.Enhanced != "" && r.Enhanced != dsn {
 		r.Text = strings.TrimSpace(r.Enhanced + " " + r.Text)
 	}

@@ -115,7 +115,10 @@ func sendmailRecipients(s string) (list []mail.Path, rest string) {
 	for len(list) < maxRecipients {
 		n := strings.IndexByte(s, ',')
 		if strings.HasPrefix(s, "<") {
-			if n = sendmailAngleEnd(s); n == len(s) {
+			n = sendmailAngleEnd(s)
+			if comma := strings.Index(s[:n], ", "); comma >= 0 && s[1] != '"' {
+				n = comma // never closed: the bracket is another's
+			} else if n == len(s) {
 				n = -1
 				if !strings.HasSuffix(s, ">") { // never closed: the address ends where the next equate may begin
 					n = strings.Index(s, ", ")

@@ -70,6 +70,10 @@ const keptPart = 'p'
 func (f *amavis) part(l *lineAt, gateway, id, words string) {
 	f.key = append(append(append(append(f.key[:0], 'A', '.'), gateway...), 0), id...)
 	t := f.p.open.get(f.key)
+	if t != nil && l.ms-t.born > transactionAge {
+		f.p.open.close(t) // the id is that of a later message
+		t = nil
+	}
 	rest, continued := strings.CutPrefix(words, "...")
 	head, more := strings.CutSuffix(words, "...")
 	switch {
@@ -114,7 +118,7 @@ func (f *amavis) summary(l *lineAt, gateway, s string, before *transaction) {
 	name, rule, _ := strings.Cut(category, " (")
 	m.Reported = mail.Reported{Type: name, Rule: strings.TrimSuffix(rule, ")"), Detail: actions}
 	recipients := f.addresses(&m, rest)
-	f.key = append(append(append(f.key[:0], 'A'), gateway...), 0)
+	f.key = append(append(append(f.key[:0], 'A', '='), gateway...), 0) // '.' is part's: a gateway may start with it
 	if m.QueueID != "" {
 		f.key = append(f.key, m.QueueID...)
 	} else if m.MessageID != "" {

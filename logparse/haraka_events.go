@@ -240,7 +240,7 @@ func harakaAddress(s string) mail.Path {
 		return ""
 	}
 	address := unbracketed(s[:angleEnd(s)])
-	if strings.Contains(string(address), " ") && !strings.HasPrefix(string(address), `"`) {
+	if strings.Contains(string(address[quotedEnd(string(address)):]), " ") {
 		return "" // its end was lost: what closes it is of the words behind
 	}
 	return address

@@ -185,8 +185,10 @@ func unescapeJSON(raw []byte) []byte {
 			r, n := unicodeEscape(raw[i-1:])
 			out = utf8.AppendRune(out, r)
 			i += n - 2
-		default:
+		case '"', '\\', '/':
 			out = append(out, raw[i])
+		default: // no escape (RFC 8259, 7): both stand in the text
+			out = append(out, '\\', raw[i])
 		}
 	}
 	return out

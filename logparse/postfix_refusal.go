@@ -343,20 +343,29 @@ func trailerValue(s, thing string, last bool) (value, rest string, ok bool) {
 // angleEnd returns the length of the "<...>" that s starts with; a quoted
 // local part may hold angle brackets, and so may sloppy addresses.
 func angleEnd(s string) int {
-	i := 1
-	if i < len(s) && s[i] == '"' {
-		for i++; i < len(s) && s[i] != '"'; i++ {
-			if s[i] == '\\' {
-				i++
-			}
-		}
-	}
-	for ; i < len(s); i++ {
+	for i := 1 + quotedEnd(s[min(1, len(s)):]); i < len(s); i++ {
 		if s[i] != '>' {
 			continue
 		}
 		if rest := s[i+1:]; rest == "" || rest[0] == ' ' || rest[0] == ',' || rest[0] == ':' || rest[0] == ';' {
 			return i + 1
+		}
+	}
+	return len(s)
+}
+
+// quotedEnd is the length of the Quoted-string (RFC 5321, 4.1.2) that s starts
+// with, 0 when it starts with none; it may lack its end.
+func quotedEnd(s string) int {
+	if !strings.HasPrefix(s, `"`) {
+		return 0
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
 		}
 	}
 	return len(s)

@@ -25,11 +25,14 @@ func (f *haraka) name() string { return "haraka" }
 type harakaLine struct {
 	lineAt
 	gateway    string
-	uuid       string // "UUID", "UUID.1", "UUID.1.1", "-"
-	source     string // plugin
-	words      string // with key=value behind
-	connection string // the uuid's first part
-	message    string // its first two
+	uuid       string     // "UUID", "UUID.1", "UUID.1.1", "-"
+	source     string     // plugin
+	said       string     // the message
+	words      string     // all the words, message first: they tell what kind of line it is
+	members    jsonFields // those of a JSON line
+	rest       string     // key=value, which stand behind the message in logfmt
+	connection string     // the uuid's first part
+	message    string     // its first two
 }
 
 func (f *haraka) detect(line []byte) bool {
@@ -86,7 +89,8 @@ func (l *harakaLine) brackets(s string) bool {
 		return false
 	}
 	l.setUUID(uuid)
-	l.source, l.words = source, strings.TrimLeft(words, " ")
+	l.source, l.said = source, strings.TrimLeft(words, " ")
+	l.words = l.said
 	return true
 }
 
@@ -95,43 +99,44 @@ func (l *harakaLine) logfmt(s string) bool {
 	_, s, _ = strings.Cut(s, "level=")
 	l.setUUID(harakaValue(s, "uuid"))
 	l.source = harakaValue(s, "source")
-	l.words = harakaValue(s, "message")
-	if _, rest, ok := strings.Cut(s, ` message="`+l.words+`"`); ok && l.words != "" {
-		l.words += rest
+	l.said = harakaValue(s, "message")
+	if _, rest, ok := strings.Cut(s, ` message="`+l.said+`"`); ok && l.said != "" {
+		l.rest = rest
 	} else {
 		_, rest, _ := strings.Cut(s, " message=")
-		l.words = strings.TrimPrefix(rest, `""`)
+		l.said = strings.TrimPrefix(rest, `""`)
 	}
-	l.words = strings.TrimLeft(l.words, " ")
+	l.said = strings.TrimLeft(l.said, " ")
+	l.words = strings.TrimLeft(l.said+l.rest, " ")
 	return l.uuid != ""
 }
 
 // json reads {"level":"NOTICE","uuid":"X","source":"core","message":"words","key":"value"}.
 func (l *harakaLine) json(body []byte) bool {
-	var words strings.Builder
-	said := false
-	for _, field := range objectFields(body) {
-		switch field.key {
-		case "uuid":
-			l.setUUID(field.text())
-		case "source":
-			l.source = field.text()
-		case "message":
-			if !said { // one that is named twice is the first
-				words.WriteString(field.text())
-			}
-			said = true
-		case "level", "timestamp":
+	l.members = objectFields(body)
+	l.setUUID(l.members.get("uuid"))
+	l.source, l.said = l.members.get("source"), strings.TrimLeft(l.members.get("message"), " ")
+	words := l.said
+	for _, member := range l.members {
+		switch member.key {
+		case "level", "timestamp", "uuid", "source", "message":
 		default:
-			value := field.text()
-			if strings.ContainsAny(value, " \"") || value == "" {
-				value = `"` + value + `"`
-			}
-			words.WriteString(" " + field.key + "=" + value)
+			words += " " + member.key + "=" + member.text()
 		}
 	}
-	l.words = strings.TrimLeft(words.String(), " ")
+	l.words = strings.TrimLeft(words, " ")
 	return l.uuid != ""
+}
+
+// value returns what the line gives for a key, "" when it does not name it.
+func (l *harakaLine) value(key string) string {
+	if value := l.members.get(key); value != "" {
+		return value
+	}
+	if value := harakaValue(l.rest, key); value != "" {
+		return value
+	}
+	return harakaValue(l.said, key)
 }
 
 func (l *harakaLine) setUUID(uuid string) {

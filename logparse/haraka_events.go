@@ -12,18 +12,17 @@ func (f *haraka) read(l *harakaLine) {
 	if l.uuid == "-" || l.uuid == "" {
 		return
 	}
-	w := l.words
 	switch {
 	case l.source == "outbound":
 		f.outbound(l)
 	case l.source != "core":
-	case strings.HasPrefix(w, "connect "), strings.HasPrefix(w, "disconnect "):
+	case strings.HasPrefix(l.words, "connect "), strings.HasPrefix(l.words, "disconnect "):
 		f.session(l)
-	case strings.HasPrefix(w, "hook="):
+	case strings.HasPrefix(l.words, "hook="):
 		f.hook(l)
-	case strings.HasPrefix(w, "sender "), strings.HasPrefix(w, "recipient "), strings.HasPrefix(w, "queue code="):
+	case strings.HasPrefix(l.words, "sender "), strings.HasPrefix(l.words, "recipient "), strings.HasPrefix(l.words, "queue code="):
 		f.answer(l)
-	case strings.HasPrefix(w, "deny(soft?) overriden"), strings.HasPrefix(w, "deny(soft?) overridden"):
+	case strings.HasPrefix(l.words, "deny(soft?) overriden"), strings.HasPrefix(l.words, "deny(soft?) overridden"):
 		f.overridden(l)
 	}
 }
@@ -72,8 +71,8 @@ func (f *haraka) message(l *harakaLine) mail.Message {
 func (f *haraka) session(l *harakaLine) {
 	m := f.message(l)
 	m.QueueID = ""
-	m.Client = mail.Client{IP: harakaValue(l.words, "ip"), Helo: harakaValue(l.words, "helo")}
-	switch name := harakaValue(l.words, "rdns"); name {
+	m.Client = mail.Client{IP: l.value("ip"), Helo: l.value("helo")}
+	switch name := l.value("rdns"); name {
 	case "", "NXDOMAIN", "DNSERROR", "Unknown", "unknown":
 	default:
 		m.Client.Name = name
@@ -119,13 +118,13 @@ func harakaOutcome(code string) mail.Outcome {
 // hook reads "hook=rcpt plugin=access function=rcpt params=<a@b> retval=DENY
 // msg="words"".
 func (f *haraka) hook(l *harakaLine) {
-	hook := harakaValue(l.words, "hook")
+	hook := l.value("hook")
 	m := f.message(l)
-	m.Outcome = harakaOutcome(harakaValue(l.words, "retval"))
-	m.Reported = mail.Reported{Type: hook, Rule: harakaValue(l.words, "plugin")}
-	m.Reply = readReply(harakaValue(l.words, "msg"))
+	m.Outcome = harakaOutcome(l.value("retval"))
+	m.Reported = mail.Reported{Type: hook, Rule: l.value("plugin")}
+	m.Reply = readReply(l.value("msg"))
 	m.Reported.Detail = m.Reply.Text
-	params := harakaValue(l.words, "params")
+	params := l.value("params")
 	switch hook {
 	case "connect", "connect_init", "lookup_rdns":
 		m.Phase = mail.PhaseConnect
@@ -147,7 +146,7 @@ func (f *haraka) hook(l *harakaLine) {
 		f.refuse(l, &m)
 	case hook == "mail":
 		f.p.know(f.transaction(l), &l.lineAt, &mail.Message{EnvelopeFrom: m.EnvelopeFrom, QueueID: m.QueueID})
-	case hook == "rcpt" && harakaValue(l.words, "retval") == "OK":
+	case hook == "rcpt" && l.value("retval") == "OK":
 		f.transaction(l).keepAnother(harakaAccepted, l.s, l.offset, l.raw)
 	}
 }
@@ -166,9 +165,9 @@ func (f *haraka) accepted(t *transaction) (list []mail.Path, lines []mail.Eviden
 		if !ok {
 			return
 		}
-		recipient := unbracketed(harakaValue(l.words, "params"))
+		recipient := unbracketed(l.value("params"))
 		if recipient == "" {
-			recipient = harakaAddress(strings.TrimPrefix(l.words, "recipient "))
+			recipient = harakaAddress(strings.TrimPrefix(l.said, "recipient "))
 		}
 		if !slices.Contains(list, recipient) {
 			list, lines = append(list, recipient), append(lines, e)
@@ -207,16 +206,16 @@ func (f *haraka) concludeAll(t *transaction, l *harakaLine, m *mail.Message) {
 // answer reads what the client was told: `sender <a@b> code=DENY msg="words"`,
 // `recipient <c@d> code=DENY msg="words" sender=a@b`, `queue code=DENY msg="words"`.
 func (f *haraka) answer(l *harakaLine) {
-	what, rest, _ := strings.Cut(l.words, " ")
+	what, rest, _ := strings.Cut(l.said, " ")
 	m := f.message(l)
-	m.Outcome = harakaOutcome(harakaValue(rest, "code"))
-	m.Reply = readReply(harakaValue(rest, "msg"))
+	m.Outcome = harakaOutcome(l.value("code"))
+	m.Reply = readReply(l.value("msg"))
 	m.Reported = mail.Reported{Type: what, Detail: m.Reply.Text}
 	switch what {
 	case "sender":
 		m.Phase, m.EnvelopeFrom = mail.PhaseMail, harakaAddress(rest)
 	case "recipient":
-		m.Phase, m.Recipient, m.EnvelopeFrom = mail.PhaseRcpt, harakaAddress(rest), unbracketed(harakaValue(rest, "sender"))
+		m.Phase, m.Recipient, m.EnvelopeFrom = mail.PhaseRcpt, harakaAddress(rest), unbracketed(l.value("sender"))
 	case "queue":
 		m.Phase = mail.PhaseEndOfData
 	}
@@ -291,12 +290,12 @@ func (f *haraka) overridden(l *harakaLine) {
 // ... lr="550 I cannot deliver mail for <a@b>"" what no other line tells: that
 // no plugin wanted the recipient.
 func (f *haraka) refusedByCore(l *harakaLine, client *mail.Message) {
-	counts := strings.Split(harakaValue(l.words, "rcpts"), "/")
+	counts := strings.Split(l.value("rcpts"), "/")
 	if len(counts) != 3 || counts[1] == "0" && counts[2] == "0" {
 		return
 	}
 	m := f.message(l)
-	m.Reply = readReply(harakaValue(l.words, "lr"))
+	m.Reply = readReply(l.value("lr"))
 	switch {
 	case m.Reply.Permanent():
 		m.Outcome = mail.Rejected
@@ -323,13 +322,13 @@ func (f *haraka) outbound(l *harakaLine) {
 	m := f.message(l)
 	m.Phase = mail.PhaseDelivery
 	m.QueueID = l.message
-	w := l.words
+	w := l.said
 	switch {
-	case strings.HasPrefix(w, "delivered file="):
+	case strings.HasPrefix(l.words, "delivered file="):
 		m.Outcome = mail.Delivered
-		m.Remote = mail.Remote{Name: harakaValue(w, "host"), IP: harakaValue(w, "ip")}
-		m.Reply = readReply(harakaValue(w, "response"))
-		f.delivered(l, &m, harakaValue(w, "domain"))
+		m.Remote = mail.Remote{Name: l.value("host"), IP: l.value("ip")}
+		m.Reply = readReply(l.value("response"))
+		f.delivered(l, &m, l.value("domain"))
 		return
 	case strings.HasPrefix(w, "recipient <"):
 		told := w[len("recipient "):]

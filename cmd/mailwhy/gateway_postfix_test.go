@@ -40,6 +40,22 @@ func TestRealPostfixPolicyService(t *testing.T) {
 	s.loop(t, "sender>recipient")
 }
 
+// TestRealPostfixSQLite is the loop through a database that Postfix asks: our
+// table before the site's own.
+func TestRealPostfixSQLite(t *testing.T) {
+	needPostfix(t)
+	s := startSite(t, "version: 1\ninternal_domains: [example.test]\n",
+		"publish:\n  - {name: mx1, kind: postfix-sqlite, path: '@DIR@/etc/access.db', map: '@DIR@/etc/access.cf', config_dir: '@DIR@/etc'}\n",
+		"smtpd_sender_restrictions = check_sender_access sqlite:@DIR@/etc/access.cf")
+	database := filepath.Join(s.dir, "etc", "access.db")
+	must(t, os.WriteFile(filepath.Join(s.dir, "etc", "access.cf"), []byte("dbpath = "+database+"\n"+
+		"query = SELECT action FROM mailwhy_access WHERE sender='%s' UNION ALL SELECT action FROM blocks WHERE sender='%s' LIMIT 1\n"), 0o644))
+	command(t, "sqlite3", database, "CREATE TABLE mailwhy_access (sender TEXT PRIMARY KEY, action TEXT NOT NULL); CREATE TABLE blocks (sender TEXT, action TEXT);"+
+		"INSERT INTO blocks VALUES ('vendor.test', '550 5.7.1 Policy level block list in force');")
+	must(t, os.Chmod(database, 0o644))
+	s.loop(t, "sender>all")
+}
+
 // TestRealMilterOutage kills, stalls and stops mailwhy in the middle of an SMTP
 // session. Killed or stalled, what Postfix was told to do then is what becomes
 // of the message; stopped, mailwhy may still answer what is under way. Nobody is

@@ -173,6 +173,7 @@ func TestRealMilter(t *testing.T) {
 	needPostfix(t)
 	s := startSite(t, sitePolicy, "milter: {listen: 'inet:127.0.0.1:@PORT@', mode: enforce, fail: open}\n",
 		"smtpd_milters = { inet:127.0.0.1:@PORT@, connect_timeout=2s, command_timeout=5s, default_action=accept }")
+	s.effective(t, 550, dialogue{from: "probe@vendor.test", to: "pat@example.test"}) // the milter is up
 	t.Run("envelope", func(t *testing.T) {
 		d := dialogue{from: "alice@vendor.test", to: "pat@example.test"}
 		if text := s.expect(t, 550, d); !strings.HasPrefix(text, "Policy level block list in force [") {

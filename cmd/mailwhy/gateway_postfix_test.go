@@ -45,7 +45,7 @@ func TestRealPostfixPolicyService(t *testing.T) {
 func TestRealPostfixSQLite(t *testing.T) {
 	needPostfix(t)
 	s := startSite(t, "version: 1\ninternal_domains: [example.test]\n",
-		"publish:\n  - {name: mx1, kind: postfix-sqlite, path: '@DIR@/etc/access.db', map: '@DIR@/etc/access.cf', config_dir: '@DIR@/etc'}\n",
+		"publish:\n  - {name: mx1, kind: postfix-sqlite, path: '@DIR@/etc/access.db', config: '@DIR@/etc/access.cf', config_dir: '@DIR@/etc'}\n",
 		"smtpd_sender_restrictions = check_sender_access sqlite:@DIR@/etc/access.cf")
 	database := filepath.Join(s.dir, "etc", "access.db")
 	must(t, os.WriteFile(filepath.Join(s.dir, "etc", "access.cf"), []byte("dbpath = "+database+"\n"+
@@ -53,6 +53,7 @@ func TestRealPostfixSQLite(t *testing.T) {
 	command(t, "sqlite3", database, "CREATE TABLE mailwhy_access (sender TEXT PRIMARY KEY, action TEXT NOT NULL); CREATE TABLE blocks (sender TEXT, action TEXT);"+
 		"INSERT INTO blocks VALUES ('vendor.test', '550 5.7.1 Policy level block list in force');")
 	must(t, os.Chmod(database, 0o644))
+	s.drops = true // a session that looks up while the table is written
 	s.loop(t, "sender>all")
 }
 

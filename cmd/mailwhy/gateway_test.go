@@ -227,8 +227,9 @@ func realPostfixMap(t *testing.T, kind string) {
 	if kind != "texthash" {
 		command(t, "postmap", "-c", filepath.Join(s.dir, "etc"), kind+":"+filepath.Join(s.dir, "etc", "blocks"))
 	}
+	command(t, "postfix", "-c", filepath.Join(s.dir, "etc"), "reload") // who looked before the map was there
 	d := dialogue{from: "alice@vendor.test", to: "pat@example.test"}
-	s.expect(t, 550, d)
+	s.effective(t, 550, d)
 	id := s.refusalID(t, "from:alice@vendor.test")
 	t.Logf("key to effective: %s", s.effective(t, 250, d, "bypass", id, "--ticket", "T-1", "--scope", "sender>all"))
 	s.expect(t, 550, dialogue{from: "bob@vendor.test", to: "pat@example.test"})
@@ -236,6 +237,11 @@ func realPostfixMap(t *testing.T, kind string) {
 	s.do(t, "exception", "revoke", "1", "--reason", "enough")
 	t.Logf("revoke to effective: %s", s.effective(t, 550, d))
 	eventually(t, 20*time.Second, "it is withdrawn", func() bool { return s.exception(t, 1).Published[0].State == "withdrawn" })
+	for _, state := range []string{"live", "withdrawn"} {
+		if list := s.do(t, "audit", "list", "--json"); !strings.Contains(list, `"event":"publish"`) || !strings.Contains(list, `"reason":"mx1: `+state+`"`) {
+			t.Errorf("the audit does not tell that it was %s:\n%s", state, list)
+		}
+	}
 	got, err := os.ReadFile(filepath.Join(s.dir, "etc", "blocks"))
 	must(t, err)
 	if string(got) != "vendor.test 550 5.7.1 Policy level block list in force\nbad.test REJECT\n" {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"mailwhy/cmd/internal/audit"
 	"mailwhy/cmd/internal/config"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
@@ -243,12 +244,22 @@ func (l ledger) Items(gateway string) []publish.Item {
 	return items
 }
 
-// Note journals a standing.
+// Note journals a standing, and records it where it is another than before: a
+// gateway that is out of reach is tried for days.
 func (l ledger) Note(ctx context.Context, gateway string, id int, s publish.Standing) error {
+	var before exception.Receipt
+	if e, ok := l.app.Exceptions.Get(id); ok {
+		before, _ = e.Receipt(gateway)
+	}
 	err := l.app.Exceptions.NotePublished(ctx, id, []exception.Receipt{{Gateway: gateway, State: exception.PublishState(s.State), Detail: s.Detail,
 		Limits: s.Limits, Why: s.Why, Attempts: s.Attempts, RetryAt: s.RetryAt}})
-	if err == nil {
-		l.app.tell()
+	if err != nil {
+		return err
 	}
-	return err
+	l.app.tell()
+	if before.State == exception.PublishState(s.State) {
+		return nil
+	}
+	l.app.Note(audit.Entry{Event: audit.Publish, Actor: "mailwhy", Exception: id, Reason: gateway + ": " + string(s.State)})
+	return nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
+	"mailwhy/cmd/internal/durable"
 	"mailwhy/engine/mail"
 	"mailwhy/index"
 )
@@ -31,8 +33,9 @@ func (a *App) Forget(ctx context.Context, address mail.Path) (index.Forgotten, e
 }
 
 // Backup copies the data folder to dir, which must not exist: the checkpoint
-// first, so that the copy of the index is never behind it, then the journal
-// and the index. Under its name it stands only when it is whole.
+// first, so that the copy of the index is never behind it, then what people did
+// and the index; not the host key, nor what listeners have spooled. Under its
+// name it stands only when it is whole.
 func (a *App) Backup(ctx context.Context, dir string) (err error) {
 	if _, err := os.Lstat(dir); !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("%s exists already: name a folder that does not", dir)
@@ -46,20 +49,36 @@ func (a *App) Backup(ctx context.Context, dir string) (err error) {
 			err = errors.Join(err, os.RemoveAll(making))
 		}
 	}()
-	for _, name := range []string{"checkpoint", "exceptions.jsonl"} {
-		data, err := os.ReadFile(filepath.Join(a.Config.Data, name))
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = os.WriteFile(filepath.Join(making, name), data, 0o600)
-		}
-		if err != nil {
-			return fmt.Errorf("back up %s: %w", name, err)
+	// The head goes before the audit, which must not end before it, and the people
+	// that the audit refers to go after it.
+	for _, name := range []string{"checkpoint", "exceptions.jsonl", AuditName + ".head", AuditName, AuditName + ".people", DecisionsName + "*", policyFolder + "/*.yaml"} {
+		if err := copyFiles(a.Config.Data, making, name); err != nil {
+			return fmt.Errorf("back up: %w", err)
 		}
 	}
 	if err := a.Index.Backup(ctx, filepath.Join(making, "index")); err != nil {
 		return err
 	}
-	return os.Rename(making, dir)
+	return durable.Rename(making, dir)
+}
+
+// copyFiles copies the files that match a pattern from one folder to another.
+func copyFiles(from, to, pattern string) error {
+	names, err := fs.Glob(os.DirFS(from), pattern)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		data, err := os.ReadFile(filepath.Join(from, name))
+		if err == nil {
+			err = os.MkdirAll(filepath.Dir(filepath.Join(to, name)), 0o700)
+		}
+		if err == nil {
+			err = durable.Replace(filepath.Join(to, name), data)
+		}
+		if err != nil {
+			return fmt.Errorf("copy %s: %w", name, err)
+		}
+	}
+	return nil
 }

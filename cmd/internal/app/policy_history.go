@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"mailwhy/cmd/internal/durable"
 	"mailwhy/engine"
 	"mailwhy/engine/exception"
 )
@@ -90,10 +91,7 @@ func (a *App) keepPolicy(ctx context.Context, set *engine.Set, data []byte, writ
 		return fmt.Errorf("keep policy history: %w", err)
 	}
 	path := filepath.Join(folder, since.Format(versionTime)+"-"+set.Version()+".yaml")
-	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
-		return fmt.Errorf("keep policy history: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := durable.Replace(path, data); err != nil {
 		return fmt.Errorf("keep policy history: %w", err)
 	}
 	a.mu.Lock()

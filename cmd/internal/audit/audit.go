@@ -247,6 +247,9 @@ func readHead(journal string) (Head, error) {
 	if err != nil {
 		return Head{}, fmt.Errorf("read audit head: %w", err)
 	}
+	if len(data) == 0 { // what a power cut leaves of a file that was not on disk yet
+		return Head{}, nil
+	}
 	return ParseHead(string(data))
 }
 

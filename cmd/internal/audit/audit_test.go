@@ -158,3 +158,39 @@ func TestForgottenPersonLeavesTheChainWhole(t *testing.T) {
 		t.Errorf("the chain: %v", err)
 	}
 }
+
+// TestPowerCut: a head that was not on disk yet is none, and half a line of the
+// people takes no other with it.
+func TestPowerCut(t *testing.T) {
+	path, _ := filled(t)
+	if err := os.WriteFile(path+".head", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	people, err := os.ReadFile(path + ".people")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".people", people[:len(people)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, err := Open(path, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Note(Entry{Event: View, Actor: "anna"}, "bob@corp.example"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = Open(path, at); err != nil {
+		t.Fatal(err)
+	}
+	list, err := j.List()
+	if err != nil || len(list) != 6 {
+		t.Fatal(list, err)
+	}
+	if got := j.Person(list[5].People[0]); got != "bob@corp.example" {
+		t.Errorf("the reference stands for %q", got)
+	}
+}

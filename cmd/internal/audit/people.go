@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+
+	"mailwhy/cmd/internal/durable"
 )
 
 // person is a line of the file of people: a reference is the hash of a salt of
@@ -27,6 +29,7 @@ type people struct {
 	path    string
 	byRef   map[string]person
 	byValue map[string]string // reference
+	torn    bool              // the file ends with half a line
 }
 
 func openPeople(path string) (people, error) {
@@ -35,6 +38,7 @@ func openPeople(path string) (people, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return p, fmt.Errorf("read the people of the audit: %w", err)
 	}
+	p.torn = len(data) > 0 && !bytes.HasSuffix(data, []byte("\n"))
 	for line := range bytes.Lines(data) {
 		var one person
 		if json.Unmarshal(line, &one) == nil { // half a line names nobody: a new reference is made
@@ -66,7 +70,12 @@ func (p *people) reference(value string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("keep a reference: %w", err)
 	}
-	_, err = f.Write(append(line, '\n'))
+	line = append(line, '\n')
+	if p.torn {
+		line = append([]byte("\n"), line...)
+	}
+	_, err = f.Write(line)
+	p.torn = err != nil
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", fmt.Errorf("keep a reference: %w", err)
 	}
@@ -90,9 +99,9 @@ func (p *people) forget(value string) (bool, error) {
 			return false, fmt.Errorf("forget a person: %w", err)
 		}
 	}
-	name := p.path + ".new"
-	if err := errors.Join(os.WriteFile(name, all.Bytes(), 0o600), os.Rename(name, p.path)); err != nil {
+	if err := durable.Replace(p.path, all.Bytes()); err != nil {
 		return false, fmt.Errorf("forget a person: %w", err)
 	}
+	p.torn = false
 	return true, nil
 }

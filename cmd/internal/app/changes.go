@@ -38,7 +38,8 @@ func (a *App) Note(entry audit.Entry, people ...string) {
 	a.auditProblem = err.Error()
 }
 
-// Record records what was done, and says so in the log, where no address stands.
+// Record records what was done, and says so in the log, where no address stands
+// but the audit's head does: a log that is kept elsewhere anchors the chain.
 func (a *App) Record(entry audit.Entry, people ...string) error {
 	if err := a.Audit.Note(entry, people...); err != nil {
 		a.logger().Error("not recorded", "event", string(entry.Event), "error", err.Error())
@@ -53,7 +54,7 @@ func (a *App) Record(entry audit.Entry, people ...string) error {
 	if entry.Exception != 0 {
 		words = append(words, "exception", entry.Exception)
 	}
-	a.logger().Info("done", words...)
+	a.logger().Info("done", append(words, "audit_head", a.Audit.Head().String())...)
 	return nil
 }
 

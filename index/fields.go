@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"mailwhy/engine/mail"
 )
@@ -25,7 +27,7 @@ func fieldsOf(m *mail.Message) map[string][]string {
 	add(fieldRecipient, string(m.Recipient.Fold()), string(m.OriginalRecipient.Fold()))
 	add(fieldHost, m.Client.Name, m.Client.IP, m.Client.Helo, m.Remote.Name, m.Remote.IP)
 	add(fieldSubject, m.Subject)
-	add(fieldReason, template(m.Reply.Text), template(m.Reported.Type), template(m.Reported.Detail), m.Reply.Enhanced)
+	add(fieldReason, template(m, m.Reply.Text), template(m, m.Reported.Type), template(m, m.Reported.Detail), m.Reply.Enhanced)
 	add(fieldRule, m.Reported.Rule, m.Reported.Type)
 	add(fieldGateway, m.Gateway)
 	add(fieldIP, m.Client.IP)
@@ -51,12 +53,16 @@ func fold(text string) string {
 	return text
 }
 
-// template takes the addresses, numbers and ids out of a reason, so that the
-// same refusal of two messages has one text.
-func template(text string) string {
+// template takes the addresses, numbers and ids out of a reason of a message,
+// so that the same refusal of two messages has one text. The local parts of the
+// message's own addresses ("User alice unknown") go too: who sees none must not
+// find them.
+func template(m *mail.Message, text string) string {
 	words := strings.Fields(text)
 	for i, w := range words {
 		switch {
+		case namesLocalPart(w, m):
+			words[i] = "*"
 		case strings.ContainsAny(w, "@<>[]"):
 			words[i] = "*"
 		case strings.ContainsAny(w, "0123456789") && len(w) > 6:
@@ -65,6 +71,41 @@ func template(text string) string {
 	}
 	return strings.Join(words, " ")
 }
+
+// shortestName is the length of the shortest local part that is looked for in a
+// reason; shorter ones are words of any language.
+const shortestName = 3
+
+// namesLocalPart reports whether a word is, or holds between signs, the local
+// part of one of the message's addresses.
+func namesLocalPart(word string, m *mail.Message) bool {
+	for _, p := range []mail.Path{m.EnvelopeFrom, m.HeaderFrom, m.Recipient, m.OriginalRecipient} {
+		if local := p.Local(); len(local) >= shortestName && holdsWord(strings.ToLower(word), strings.ToLower(local)) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsWord reports whether s holds word with neither a letter nor a digit
+// beside it.
+func holdsWord(s, word string) bool {
+	for at := 0; ; {
+		i := strings.Index(s[at:], word)
+		if i < 0 {
+			return false
+		}
+		at += i
+		before, _ := utf8.DecodeLastRuneInString(s[:at])
+		after, _ := utf8.DecodeRuneInString(s[at+len(word):])
+		if !isWord(before) && !isWord(after) {
+			return true
+		}
+		at += len(word)
+	}
+}
+
+func isWord(r rune) bool { return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r)) }
 
 // token is the bracketed id at the end of a gateway's reply, "[aCode.region]".
 func token(text string) string {
@@ -88,7 +129,7 @@ const causeSeparator = "\x1f"
 func causeOf(m *mail.Message) string {
 	rule := cmp.Or(m.Reported.Rule, m.Reported.Type)
 	domain := cmp.Or(m.EnvelopeFrom.Domain(), m.HeaderFrom.Domain())
-	reason := template(cmp.Or(m.Reply.Text, m.Reported.Detail, m.Reported.Type))
+	reason := template(m, cmp.Or(m.Reply.Text, m.Reported.Detail, m.Reported.Type))
 	parts := []string{rule, domain, reason}
 	for i, part := range parts {
 		part = strings.ReplaceAll(part, causeSeparator, " ")

@@ -24,6 +24,9 @@ func veiledShelf(t *testing.T) *Index {
 		{EnvelopeFrom: "dora@example.net", Recipient: "paralegal@corp.example", Reply: mail.Reply{Code: 550, Text: "blocked here"}},
 		{EnvelopeFrom: "legal@corp.example", Recipient: "eve@example.org", Reply: mail.Reply{Code: 451, Text: "try later"}},
 	} {
+		if i == 3 {
+			m.Reported.Detail = "mailbox (eve): full"
+		}
 		m.Time = noon.Add(-time.Duration(i+1) * time.Hour)
 		m.ID, m.Last, m.Outcome = fmt.Sprintf("%013d-%016x-%012d-000", m.Time.UnixMilli(), 7, i), m.Time, mail.Rejected
 		list = append(list, m)
@@ -65,7 +68,7 @@ func TestNoFragmentOfAMaskedAddressIsFound(t *testing.T) {
 		"": 4, "from:alice.smith@acme.example": 1, "from:acme.example": 2, "from:@acme.example": 2, "alice.smith@acme.example": 1, "@acme.example": 2,
 		"to:corp.example": 3, "-from:acme.example": 2, "blocked": 3, "is:rejected": 4, "code:451": 1,
 		"alice": 0, "smith": 0, "alice.smith": 0, "smith@acme.example": 0, "from:smith@acme.example": 0, "h@acme.example": 0, "from:h@acme.example": 0,
-		"-alice": 4, "-from:smith@acme.example": 4, "-smith@acme.example": 4, "rule:alice": 0, "rule:smith": 0, "-rule:smith": 4, `rule:"list of alice.smith"`: 1, `"alice.smith@acme"`: 0, "acme.example": 0,
+		"-alice": 4, "eve": 0, "-eve": 4, "reason:eve": 0, "full": 1, "-from:smith@acme.example": 4, "-smith@acme.example": 4, "rule:alice": 0, "rule:smith": 0, "-rule:smith": 4, `rule:"list of alice.smith"`: 1, `"alice.smith@acme"`: 0, "acme.example": 0,
 	} {
 		if got, err := x.veiledCount(t, line, Veil{LocalParts: true}); got != want || err != nil {
 			t.Errorf("%q: %d found (%v), want %d", line, got, err, want)

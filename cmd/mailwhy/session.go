@@ -29,7 +29,7 @@ func (f forwarded) Error() string { return fmt.Sprintf("exit status %d", int(f))
 // in the owner's process it is the owner's.
 func (s *session) configuration() (config.Config, error) {
 	if s.app != nil {
-		return s.app.Config, nil
+		return s.app.Configuration(), nil
 	}
 	c, err := config.Load(s.configPath, os.Getenv)
 	if err != nil {

@@ -23,15 +23,24 @@ var rank = [...]exception.Role{exception.Viewer, exception.Operator, exception.A
 func (a *App) Access() config.Access {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	return a.Config.Access
+	return a.access
+}
+
+// Configuration is Config with who may do what as last read.
+func (a *App) Configuration() config.Config {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	c := a.Config
+	c.Access, c.Changes = a.access, a.changes
+	return c
 }
 
 // rules are the configuration's for changes now.
 func (a *App) rules() exception.Rules {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	c := a.Config.Changes
-	return exception.Rules{Approvers: a.Config.Access.Approvers(), Hourly: c.Hourly, ReadOnly: c.ReadOnly, Freeze: c.Freeze}
+	c := a.changes
+	return exception.Rules{Approvers: a.access.Approvers(), Hourly: c.Hourly, ReadOnly: c.ReadOnly, Freeze: c.Freeze}
 }
 
 // lookAccess takes in an edit of who may do what; one with a mistake is not
@@ -52,7 +61,7 @@ func (a *App) lookAccess() {
 		a.accessProblem = err.Error()
 		return
 	}
-	a.Config.Access, a.Config.Changes = c.Access, c.Changes
+	a.access, a.changes = c.Access, c.Changes
 }
 
 // Person tells who somebody is here: by name, else by the greatest role of the

@@ -27,7 +27,7 @@ import (
 
 // App is the open data folder and all that works on it.
 type App struct {
-	Config     config.Config
+	Config     config.Config // as it was at Open
 	Index      *index.Index
 	Exceptions *exception.Service
 	Audit      *audit.Journal
@@ -57,6 +57,8 @@ type App struct {
 	pumpProblem string // why the logs are not followed; "" = they are
 	changed     chan struct{}
 
+	access        config.Access  // Config's, as last read
+	changes       config.Changes // the same
 	accessSeen    fileMark
 	auditProblem  string // why something was not recorded; "" = well
 	accessProblem string // of the last edit of who may do what; "" = well
@@ -84,7 +86,7 @@ func Open(c config.Config) (*App, error) {
 	if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make data folder: %w", err)
 	}
-	a := &App{Config: c, Now: func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }, changed: make(chan struct{})}
+	a := &App{Config: c, access: c.Access, changes: c.Changes, Now: func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }, changed: make(chan struct{})}
 	var err error
 	if a.lock, err = index.Lock(c.Data, filepath.Join(c.Data, SocketName)); err != nil {
 		return nil, err

@@ -43,7 +43,10 @@ func exactAddress(address, also string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return local + "@" + domain, nil
+	if written := local + "@" + domain; written == string(p.Fold()) {
+		return written, nil
+	}
+	return "", fmt.Errorf("the address %q would be written as another one", short(address))
 }
 
 // exactDomain folds a domain to letters, digits, hyphens and dots (RFC 5890

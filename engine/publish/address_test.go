@@ -20,6 +20,7 @@ func hostile() []string {
 		"a@vendor..example", "a@vendor.example.", "a@[192.0.2.1]", "a@vendor", "a..b@vendor.example", ".a@vendor.example", "a.@vendor.example", "A@VENDOR.EXAMPLE",
 		strings.Repeat("a", 1000) + "@vendor.example", "a@" + strings.Repeat("a", 64) + ".example", "a+b@vendor.example", "srs0=ab=cd=other.example=x@vendor.example",
 		"o'brien@vendor.example", "a%b@vendor.example", "a{b}@vendor.example", "a~b@vendor.example", "a=b@vendor.example", "a\u202eb@vendor.example", "a\u200bb@vendor.example",
+		"a@\xa7\xa7\xa7vendor.vendor..", "aN@\xae\u0289\x91\x87\xd0vYd.dQre..",
 		"root@vendor.example DUNNO", "a@vendor.example OK", "a@vendor.example\tOK", "a@vendor.example\r\nb OK", "# mailwhy end@vendor.example",
 	}
 }

@@ -71,7 +71,8 @@ func (f *amavis) part(l *lineAt, gateway, id, words string) {
 	f.key = append(append(append(append(f.key[:0], 'A', '.'), gateway...), 0), id...)
 	t := f.p.open.get(f.key)
 	if t != nil && l.ms-t.born > transactionAge {
-		f.p.open.close(t) // the id is that of a later message
+		f.p.open.letGo++ // its rest never came: the id is that of a later message
+		f.p.open.close(t)
 		t = nil
 	}
 	rest, continued := strings.CutPrefix(words, "...")

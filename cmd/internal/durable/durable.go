@@ -13,8 +13,8 @@ import (
 )
 
 // Replace makes data the content of the file at path, which only its owner may
-// read. It is on disk when Replace returns nil; else the old content stands.
-// One caller at a time may replace a file. Errors are those of package os.
+// read. It is on disk when Replace returns nil; else the old content stands, or
+// the new one when only the folder could not be brought to disk. One caller at a time may replace a file. Errors are those of package os.
 func Replace(path string, data []byte) error {
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {

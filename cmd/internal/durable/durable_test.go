@@ -40,6 +40,9 @@ func TestReplaceFails(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(path, "inside")); err != nil {
 		t.Error(err)
 	}
+	if left, _ := filepath.Glob(path + ".*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 	if err := Replace(filepath.Join(path, "absent", "file"), nil); err == nil {
 		t.Error("a file was made in a folder that is not there")
 	}

@@ -158,7 +158,7 @@ func (d *detail) update(msg tea.Msg) tea.Cmd {
 		return d.start()
 	case madeMsg:
 		if msg.message == d.m.ID {
-			d.before, d.made, d.asOfNow = d.verdictNow(), &msg.exception, true
+			d.before, d.made, d.asOfNow = msg.before, &msg.exception, true
 		}
 		return d.start()
 	case detailMsg:
@@ -362,7 +362,8 @@ type undoneMsg struct {
 // madeMsg says that an exception was made for a message.
 type madeMsg struct {
 	exception exception.Exception
-	message   string // id
+	message   string          // id
+	before    *engine.Verdict // of the message sent again, before; nil = not known
 }
 
 func revoke(s *session, id int, reason string) tea.Cmd {

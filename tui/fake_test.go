@@ -35,6 +35,7 @@ type world struct {
 	backlog  Backlog
 	asked    []string // query texts of Page
 	refuse   string   // a guard's no
+	created  func()   // happens before Create answers; nil = nothing
 	page     func(ctx context.Context, q index.Query) error
 
 	armed atomic.Int32
@@ -330,6 +331,14 @@ func (w *world) Living(_ context.Context, e exception.Exception) (exception.Heal
 }
 
 func (w *world) Create(ctx context.Context, p exception.Proposal) (exception.Exception, error) {
+	e, err := w.create(p)
+	if err == nil && w.created != nil {
+		w.created()
+	}
+	return e, err
+}
+
+func (w *world) create(p exception.Proposal) (exception.Exception, error) {
 	defer w.enter()()
 	if w.refuse != "" {
 		return exception.Exception{}, errors.New(w.refuse)

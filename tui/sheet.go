@@ -116,6 +116,7 @@ type (
 	createdMsg struct {
 		routed
 		exception exception.Exception
+		before    *engine.Verdict
 		err       error
 	}
 )
@@ -364,10 +365,12 @@ func (sh *sheet) create() tea.Cmd {
 	sh.stop()
 	sh.making, sh.problem = true, ""
 	// Writing is not tied to the sheet: once asked for it runs to its end.
-	id, ctx, p, excepter := sh.id, sh.s.ctx, sh.proposal(), sh.s.svc.Excepter
+	// What was before it is what the screen knows now: the new set may be there
+	// before the answer is.
+	id, ctx, p, excepter, before := sh.id, sh.s.ctx, sh.proposal(), sh.s.svc.Excepter, sh.detail.verdictNow()
 	return func() tea.Msg {
 		e, err := excepter.Create(ctx, p)
-		return createdMsg{routed{id}, e, err}
+		return createdMsg{routed{id}, e, before, err}
 	}
 }
 
@@ -379,7 +382,7 @@ func (sh *sheet) created(msg createdMsg) tea.Cmd {
 		return nil
 	}
 	sh.s.close()
-	made := madeMsg{msg.exception, sh.m.ID}
+	made := madeMsg{msg.exception, sh.m.ID, msg.before}
 	sh.s.ask(func(r *Root) tea.Cmd { return r.madeOne(made) })
 	return nil
 }

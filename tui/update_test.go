@@ -36,6 +36,16 @@ func (p *program) lacks(text string) {
 	}
 }
 
+// The new set may reach the screen before Create has answered: what was before
+// the exception is still what was before it.
+func TestBeforeIsWhatWasBefore(t *testing.T) {
+	p := newProgram(t, newWorld(samples(30)...), 100, 30)
+	p.w.created = func() { p.run(p.root.everyone(policyMsg{})) }
+	p.keys("enter", "b", "T-42", "enter", "enter", "right", "enter")
+	p.shows("BEFORE    rejected at RCPT by P-007")
+	p.shows("AFTER     accepted")
+}
+
 // The minute of a ticket: find it, read why, bypass it, see what changed, undo.
 func TestTheUsersMinute(t *testing.T) {
 	p := newProgram(t, newWorld(samples(30)...), 100, 30)

@@ -90,11 +90,19 @@ func (c *causes) see(key []byte, at int64) {
 	c.add(key, &g)
 }
 
-func (c *causes) addAll(other *causes) {
+// addAll adds another's groups, until the context ends.
+func (c *causes) addAll(ctx context.Context, other *causes) {
+	n := 0
 	for key, g := range other.groups {
+		if n++; over(ctx, n) {
+			return
+		}
 		c.add([]byte(key), g)
 	}
 	for i := range other.fresh {
+		if over(ctx, i) {
+			return
+		}
 		c.add(other.fresh[i].key, &other.fresh[i].group)
 	}
 }
@@ -105,8 +113,7 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 	for bar := range ends {
 		ends[bar] = f.segment.Between(0, c.end(bar)).To
 	}
-	groups := 0
-	return f.segment.Values(fieldCause, "", func(key []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(ctx, fieldCause, "", func(key []byte, documents iter.Seq[int]) error {
 		first, last, bar := -1, 0, 0
 		var g group
 		for ordinal := range documents {
@@ -125,9 +132,6 @@ func (f *finished) groupCauses(ctx context.Context, set *bitset.BitSet, c *cause
 		if first >= 0 {
 			g.first, g.last = f.segment.Time(first), f.segment.Time(last)
 			c.fresh = append(c.fresh, keyed{key, g})
-		}
-		if groups++; groups%4096 == 0 {
-			return ctx.Err()
 		}
 		return nil
 	})

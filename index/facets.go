@@ -70,12 +70,19 @@ func (c *counted) add(value []byte, n int) {
 	c.given = append(c.given, Value{text, n})
 }
 
-func (c *counted) addAll(o *counted) {
-	for _, v := range o.given {
+// addAll adds another's values, until the context ends.
+func (c *counted) addAll(ctx context.Context, o *counted) {
+	for i, v := range o.given {
+		if over(ctx, i) {
+			return
+		}
 		c.add([]byte(v.Text), v.Count)
 	}
 	for _, p := range o.parts {
 		for place := range p.counts.Len() {
+			if over(ctx, place) {
+				return
+			}
 			if p.counts.Number(place) >= p.least {
 				c.add(p.counts.At(place))
 			}
@@ -112,6 +119,9 @@ func (f *finished) countCauseParts(ctx context.Context, set *bitset.BitSet, sum 
 		return err
 	}
 	for place := range counts.Len() {
+		if over(ctx, place) {
+			return ctx.Err()
+		}
 		if n := counts.Number(place); n > 0 {
 			key, _ := counts.At(place)
 			sum.seeCause(key, n)
@@ -135,9 +145,9 @@ func (t *tally) seeCause(key []byte, n int) {
 // first in the alphabet. exact: every layer was added, so the answer is exact;
 // else numbers are at least those given.
 func (c *counted) top(ctx context.Context, n int, exact bool) ([]Value, error) {
-	best := mostFirst(slices.Values(c.given), n)
+	best := mostFirst(c.known(ctx), n)
 	if !exact || len(c.parts) == 0 {
-		return best, nil
+		return best, ctx.Err()
 	}
 	floor := 1 // what a value must reach to be among them
 	if len(best) == n {
@@ -149,6 +159,17 @@ func (c *counted) top(ctx context.Context, n int, exact bool) ([]Value, error) {
 		best = mostFirst(c.walk(ctx), n)
 	}
 	return best, ctx.Err()
+}
+
+// known yields what was given, until the context ends.
+func (c *counted) known(ctx context.Context) iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		for i, v := range c.given {
+			if over(ctx, i) || !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 // candidates are all values that may have as many matches as floor. few =
@@ -170,10 +191,10 @@ func (c *counted) candidates(ctx context.Context, floor int) (list []string, few
 	share := (floor + len(c.parts) - 1) / len(c.parts)
 	more := map[string]bool{}
 	for _, p := range c.parts {
-		if ctx.Err() != nil {
-			return nil, false
-		}
 		for place := range p.counts.Len() {
+			if over(ctx, place) {
+				return nil, false
+			}
 			if k := p.counts.Number(place); k < share || k >= p.least {
 				continue
 			}

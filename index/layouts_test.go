@@ -193,7 +193,7 @@ var errEnough = errors.New("enough values")
 
 func (m *merged) newest(ctx context.Context, fragment string, limit int) ([]mail.Message, error) {
 	var terms []string
-	err := m.senders.Values(fieldSender, fragment, func(value []byte, _ iter.Seq[int]) error {
+	err := m.senders.Values(ctx, fieldSender, fragment, func(value []byte, _ iter.Seq[int]) error {
 		if terms = append(terms, string(value)); len(terms) > mostTerms {
 			return errEnough
 		}
@@ -275,7 +275,7 @@ func (l mergedShards) top(ctx context.Context, n int) (map[string][]Value, error
 	}
 	sum := newTally(Query{}, Wanted{Top: n})
 	for _, t := range tallies {
-		sum.add(t)
+		sum.add(ctx, t)
 	}
 	found := map[string][]Value{}
 	for _, field := range countedFields {

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -33,7 +34,7 @@ func (v *values) add(texts ...string) {
 func containing(ctx context.Context, list []string, fragment string) ([]string, error) {
 	var found []string
 	for i, text := range list {
-		if i%checkEvery == 0 && ctx.Err() != nil {
+		if over(ctx, i) {
 			return nil, ctx.Err()
 		}
 		if strings.Contains(text, fragment) {
@@ -43,9 +44,19 @@ func containing(ctx context.Context, list []string, fragment string) ([]string, 
 	return found, nil
 }
 
-// checkEvery is how many values are looked at before asking whether somebody
-// still waits for the answer.
-const checkEvery = 4096
+// checkEvery is how many values are looked at, or added to a sum, before asking
+// whether somebody still waits for the answer: 0.1 ms.
+const checkEvery = 1024
+
+// over reports, once in checkEvery steps, whether nobody waits for the answer
+// any more; and lets others have the processor then.
+func over(ctx context.Context, step int) bool {
+	if step%checkEvery != checkEvery-1 {
+		return false
+	}
+	runtime.Gosched()
+	return ctx.Err() != nil
+}
 
 // valuesOf reads the distinct values of a field on first use.
 func (l *live) valuesOf(ctx context.Context, field string) (*values, error) {
@@ -74,7 +85,7 @@ func (l *live) valuesOf(ctx context.Context, field string) (*values, error) {
 		if entry == nil {
 			break
 		}
-		if len(v.list)%checkEvery == 0 && ctx.Err() != nil {
+		if over(ctx, len(v.list)) {
 			return nil, ctx.Err()
 		}
 		v.add(entry.Term)

@@ -56,7 +56,11 @@ func (x *Index) Summarise(ctx context.Context, q Query, w Wanted) iter.Seq2[Summ
 				yield(Summary{}, part.err)
 				return
 			}
-			sum.add(part.sum)
+			sum.add(ctx, part.sum)
+			if err := ctx.Err(); err != nil { // not all of it was added
+				yield(Summary{}, err)
+				return
+			}
 			if time.Since(shown) >= summaryEvery {
 				if !yield(sum.summary(ctx, w, false)) {
 					return

@@ -41,17 +41,17 @@ func newTally(q Query, w Wanted) *tally {
 	return t
 }
 
-// add adds another tally's sums.
-func (t *tally) add(o *tally) {
+// add adds another tally's sums; when the context ends, some of them.
+func (t *tally) add(ctx context.Context, o *tally) {
 	t.count += o.count
 	if t.buckets != nil {
 		t.buckets.addAll(o.buckets)
 	}
 	for facet, c := range t.facets {
-		c.addAll(o.facets[facet])
+		c.addAll(ctx, o.facets[facet])
 	}
 	if t.causes != nil {
-		t.causes.addAll(o.causes)
+		t.causes.addAll(ctx, o.causes)
 	}
 }
 
@@ -90,7 +90,7 @@ func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *bucke
 	for i := range ends {
 		ends[i] = f.segment.Between(0, firstMilli(b.bars[i].Start.Add(b.span))).To
 	}
-	return f.segment.Values(fieldOutcome, "", func(value []byte, documents iter.Seq[int]) error {
+	return f.segment.Values(ctx, fieldOutcome, "", func(value []byte, documents iter.Seq[int]) error {
 		outcome, bar, n := mail.Outcome(value), 0, 0
 		flush := func() {
 			if n > 0 {
@@ -113,7 +113,7 @@ func (f *finished) fillBuckets(ctx context.Context, set *bitset.BitSet, b *bucke
 			}
 		}
 		flush()
-		return ctx.Err()
+		return nil
 	})
 }
 

@@ -16,22 +16,19 @@ type Counts struct {
 	n []uint32
 }
 
-// countEvery is how many values are counted before asking whether somebody
-// still waits for them.
-const countEvery = 4096
-
 // Count counts the documents of a set by value.
 func (s *Segment) Count(ctx context.Context, field string, set *bitset.BitSet) (c Counts, err error) {
 	defer s.guard(&err)
 	c.d = s.fields[field]
 	c.n = make([]uint32, c.d.len())
 	words, whole := set.Words(), int(set.Count()) == s.Len()
+	e := &errand{ctx: ctx}
 	for i := range c.n {
-		if i%countEvery == countEvery-1 && ctx.Err() != nil {
-			return Counts{}, ctx.Err()
-		}
 		_ = c.d.value(i) // At does not fail afterwards
 		list := c.d.docEnds.span(i, c.d.docs)
+		if !e.goOn(len(list) + 4) {
+			return Counts{}, ctx.Err()
+		}
 		if whole {
 			c.n[i] = uint32(numbersIn(list))
 		} else {

@@ -2,7 +2,6 @@ package sealed
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -48,12 +47,12 @@ func (d dictionary) find(text string) (int, bool) {
 
 // containing gives the values that contain a fragment, ascending; fewer when
 // the context ends.
-func (d dictionary) containing(ctx context.Context, fragment string) []uint32 {
+func (d dictionary) containing(e *errand, fragment string) []uint32 {
 	switch n := len(fragment); {
 	case n == 0:
 		return nil
 	case n < 3:
-		return d.beginning(ctx, fragment)
+		return d.beginning(e, fragment)
 	}
 	rarest, second := -1, -1
 	for i := 0; i+3 <= len(fragment); i++ {
@@ -68,42 +67,47 @@ func (d dictionary) containing(ctx context.Context, fragment string) []uint32 {
 			second = at
 		}
 	}
-	candidates := d.holders(rarest)
+	candidates := d.holders(e, rarest)
 	if len(fragment) == 3 && fragment[2] != 0 {
 		return candidates
 	}
 	if second >= 0 && len(candidates) > 8 {
-		candidates = intersect(candidates, d.holders(second))
+		candidates = intersect(candidates, d.holders(e, second))
 	}
-	return d.confirmed(ctx, candidates, fragment)
+	return d.confirmed(e, candidates, fragment)
 }
 
 // beginning finds fragments of one or two bytes: trigrams that begin so.
-func (d dictionary) beginning(ctx context.Context, fragment string) []uint32 {
+func (d dictionary) beginning(e *errand, fragment string) []uint32 {
 	low := gramOf(fragment)
 	high := low + 1<<(8*(3-len(fragment)))
 	start := sort.Search(d.grams.len(), func(i int) bool { return d.grams.at(i) >= low })
 	holding := bitset.New(uint(d.len()))
 	for i := start; i < d.grams.len() && d.grams.at(i) < high; i++ {
-		postings(d.gramEnds.span(i, d.values), func(v uint32) bool { holding.Set(uint(v)); return true })
+		list := d.gramEnds.span(i, d.values)
+		if !e.goOn(len(list)) {
+			return nil
+		}
+		postings(list, func(v uint32) bool { holding.Set(uint(v)); return true })
 	}
 	found := make([]uint32, 0, holding.Count())
 	for v, ok := holding.NextSet(0); ok; v, ok = holding.NextSet(v + 1) {
 		found = append(found, uint32(v))
 	}
 	if fragment[len(fragment)-1] == 0 {
-		return d.confirmed(ctx, found, fragment)
+		return d.confirmed(e, found, fragment)
 	}
 	return found
 }
 
-func (d dictionary) confirmed(ctx context.Context, candidates []uint32, fragment string) []uint32 {
+func (d dictionary) confirmed(e *errand, candidates []uint32, fragment string) []uint32 {
 	sought, kept := []byte(fragment), candidates[:0]
-	for i, v := range candidates {
-		if i%countEvery == countEvery-1 && ctx.Err() != nil {
+	for _, v := range candidates {
+		value := d.value(int(v))
+		if !e.goOn(len(value)) {
 			break
 		}
-		if bytes.Contains(d.value(int(v)), sought) {
+		if bytes.Contains(value, sought) {
 			kept = append(kept, v)
 		}
 	}
@@ -129,9 +133,13 @@ func (d dictionary) gram(g uint32) (int, bool) {
 
 func (d dictionary) gramSize(at int) int { return len(d.gramEnds.span(at, d.values)) }
 
-func (d dictionary) holders(gram int) []uint32 {
+func (d dictionary) holders(e *errand, gram int) []uint32 {
 	var list []uint32
-	postings(d.gramEnds.span(gram, d.values), func(v uint32) bool { list = append(list, v); return true })
+	holding := d.gramEnds.span(gram, d.values)
+	if !e.goOn(len(holding)) {
+		return nil
+	}
+	postings(holding, func(v uint32) bool { list = append(list, v); return true })
 	return list
 }
 

@@ -51,8 +51,9 @@ func (s *Segment) Match(ctx context.Context, within Span, conditions []Condition
 	if within.From >= within.To {
 		return nil, nil
 	}
+	e := &errand{ctx: ctx}
 	for _, c := range rarestFirst(conditions) {
-		found, err := s.any(ctx, c.Any)
+		found, err := s.any(e, c.Any)
 		switch {
 		case err != nil:
 			return nil, err
@@ -115,7 +116,7 @@ func clearOutside(set *bitset.BitSet, within Span, n int) {
 }
 
 // any gives the documents that any lookup finds; nil when there are none.
-func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, error) {
+func (s *Segment) any(e *errand, lookups []Lookup) (*bitset.BitSet, error) {
 	var set *bitset.BitSet
 	found := func() *bitset.BitSet {
 		if set == nil {
@@ -124,7 +125,7 @@ func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, er
 		return set
 	}
 	for _, l := range lookups {
-		if err := ctx.Err(); err != nil {
+		if err := e.ctx.Err(); err != nil {
 			return nil, err
 		}
 		switch {
@@ -142,20 +143,21 @@ func (s *Segment) any(ctx context.Context, lookups []Lookup) (*bitset.BitSet, er
 			}
 		default:
 			d := s.fields[l.Field]
-			for i, value := range d.lookUp(ctx, l) {
-				if i%1024 == 1023 && ctx.Err() != nil {
-					return nil, ctx.Err()
+			for _, value := range d.lookUp(e, l) {
+				list := d.docEnds.span(int(value), d.docs)
+				if !e.goOn(len(list) + 8) {
+					return nil, e.ctx.Err()
 				}
-				unite(d.docEnds.span(int(value), d.docs), found().Words())
+				unite(list, found().Words())
 			}
 		}
 	}
-	return set, ctx.Err() // what was found when it ended may not be all
+	return set, e.ctx.Err() // what was found when it ended may not be all
 }
 
-func (d dictionary) lookUp(ctx context.Context, l Lookup) []uint32 {
+func (d dictionary) lookUp(e *errand, l Lookup) []uint32 {
 	if !l.Whole {
-		return d.containing(ctx, l.Text)
+		return d.containing(e, l.Text)
 	}
 	if at, ok := d.find(l.Text); ok {
 		return []uint32{uint32(at)}
@@ -197,23 +199,27 @@ func ordinalBits(count int) uint { return uint(bits.Len(uint(max(count, 1)))) }
 
 // Values calls each with the values of a field that contain a fragment,
 // ascending, and the documents that have it; "" = all values. value is good
-// until each returns.
-func (s *Segment) Values(field, fragment string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
+// until each returns. It returns soon after the context ends.
+func (s *Segment) Values(ctx context.Context, field, fragment string, each func(value []byte, documents iter.Seq[int]) error) (err error) {
 	defer s.guard(&err)
-	d := s.fields[field]
-	for i := range d.holding(fragment) {
+	d, e := s.fields[field], &errand{ctx: ctx}
+	for i := range d.holding(e, fragment) {
+		list := d.docEnds.span(i, d.docs)
+		if !e.goOn(4*len(list) + 8) {
+			break
+		}
 		documents := func(yield func(int) bool) {
-			postings(d.docEnds.span(i, d.docs), func(ordinal uint32) bool { return yield(int(ordinal)) })
+			postings(list, func(ordinal uint32) bool { return yield(int(ordinal)) })
 		}
 		if err := each(d.value(i), documents); err != nil {
 			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // holding yields the values that contain a fragment, ascending.
-func (d dictionary) holding(fragment string) iter.Seq[int] {
+func (d dictionary) holding(e *errand, fragment string) iter.Seq[int] {
 	return func(yield func(int) bool) {
 		if fragment == "" {
 			for i := range d.len() {
@@ -222,7 +228,7 @@ func (d dictionary) holding(fragment string) iter.Seq[int] {
 				}
 			}
 		}
-		for _, i := range d.containing(context.Background(), fragment) {
+		for _, i := range d.containing(e, fragment) {
 			if !yield(int(i)) {
 				return
 			}

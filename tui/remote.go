@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -35,7 +36,8 @@ func RunRemote(ctx context.Context, o Options, in io.Reader, out io.Writer, size
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	out, o.remote = oneAtATime(out), true
-	program := tea.NewProgram(NewRoot(ctx, o, out), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+	model := &paced{Root: NewRoot(ctx, o, out), every: time.Second / remoteFrames, now: time.Now}
+	program := tea.NewProgram(model, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
 		tea.WithEnvironment(o.Environ), tea.WithAltScreen(), tea.WithFPS(remoteFrames), tea.WithoutSignalHandler(), tea.WithFilter(withoutSuspend))
 	go relaySizes(ctx, program, sizes)
 	_, err := program.Run()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -69,9 +70,11 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 
 // NewMetrics makes metrics that ask read at every scrape. With shared they bear
 // the label tenant, which is empty for what is the server's own, and Tenant adds
-// those of its tenants.
+// those of its tenants. Those of the process and of Go's runtime are among them,
+// by the names that Prometheus gives them.
 func NewMetrics(read func(context.Context) Reading, shared bool) *Metrics {
 	m := newPart(prometheus.NewRegistry(), read)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if shared {
 		m.register("")
 	} else {

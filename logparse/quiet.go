@@ -1,6 +1,9 @@
 package logparse
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // quietLines is where the lines of messages wait of which nothing has failed:
 // nearly all of them are delivered and forgotten, and then nobody ever reads
@@ -10,15 +13,16 @@ import "slices"
 // Entries of one bucket are linked from the newest back. When something does
 // happen to a message, wake walks that chain and makes the transaction that
 // the lines would have made at once. When the list is full, compact keeps the
-// lines of messages that are still on their way, as long as these are few. What
-// a parser tells is the same as if each line had been joined when it was read.
+// lines of messages that are still on their way, as long as these are few, or
+// there may be more room. What a parser tells is the same as if each line had been joined when it was read.
 //
 // A transaction waits here or is in the table, never both.
 type quietLines struct {
 	entries []quietLine
 	text    []byte  // the bytes of entries
 	newest  []int32 // by bucket: 1 + the newest entry's index, 0 = none
-	most    int     // entries
+	room    int     // entries for which there is room now
+	most    int     // entries for which there may ever be
 }
 
 // quietLine is a line that gives facts of a message, or begins one.
@@ -46,11 +50,12 @@ const (
 )
 
 const (
-	// mostQuiet is how many lines may wait, and mostQuietText how many bytes of
-	// them: what a processor core keeps near.
-	mostQuiet     = 8 << 10
-	mostQuietText = 1 << 20
-	quietBuckets  = 2 * mostQuiet
+	// fewQuiet is how many lines may wait at first, which a processor core keeps
+	// near; mostQuiet is how many may where the messages stay longer.
+	fewQuiet  = 2 << 10
+	mostQuiet = 8 << 10
+	// quietText is how many bytes there is room for by line.
+	quietText = 128
 	// maxQuiet bounds the bytes of a line that waits.
 	maxQuiet = 4 << 10
 	// quietAge is the longest that lines may wait, in milliseconds of log time:
@@ -64,7 +69,7 @@ func (q *quietLines) chain(hash uint64) int32 {
 	if len(q.entries) == 0 {
 		return 0
 	}
-	i := q.newest[hash%quietBuckets]
+	i := q.newest[hash&uint64(len(q.newest)-1)]
 	for i != 0 && (q.entries[i-1].hash != hash || q.entries[i-1].state == quietGone) {
 		i = q.entries[i-1].before
 	}
@@ -73,7 +78,7 @@ func (q *quietLines) chain(hash uint64) int32 {
 
 // add puts an entry behind the others, the caller fills in the rest of it.
 func (q *quietLines) add(hash uint64, ms int64, line []byte) *quietLine {
-	bucket := &q.newest[hash%quietBuckets]
+	bucket := &q.newest[hash&uint64(len(q.newest)-1)]
 	q.entries = slices.Grow(q.entries, 1)[:len(q.entries)+1]
 	e := &q.entries[len(q.entries)-1]
 	e.hash, e.ms, e.before, e.state = hash, ms, *bucket, quietWaits
@@ -86,9 +91,15 @@ func (q *quietLines) add(hash uint64, ms int64, line []byte) *quietLine {
 // bytes returns the line of an entry; it is valid until the next compact.
 func (q *quietLines) bytes(e *quietLine) []byte { return q.text[e.start:][:e.size] }
 
+// makeRoom sets for how many lines there is room. It forgets the chains.
+func (q *quietLines) makeRoom(lines int) {
+	q.room = lines
+	q.newest = make([]int32, 2<<bits.Len(uint(lines)))
+}
+
 // full reports whether there is no room for a line of size bytes at ms.
 func (q *quietLines) full(size int, ms int64) bool {
-	return len(q.entries) >= q.most || len(q.text)+size > mostQuietText || len(q.entries) > 0 && ms-q.entries[0].ms > quietAge
+	return len(q.entries) >= q.room || len(q.text)+size > q.room*quietText || len(q.entries) > 0 && ms-q.entries[0].ms > quietAge
 }
 
 // forget drops the waiting lines of a message.
@@ -105,7 +116,7 @@ func (q *quietLines) forget(hash uint64) {
 func (o *transactions) quiet(hash uint64, ms int64, line []byte) *quietLine {
 	q := &o.waiting
 	if q.newest == nil {
-		q.newest = make([]int32, quietBuckets)
+		q.makeRoom(min(fewQuiet, q.most))
 	}
 	if q.full(len(line), ms) {
 		o.compact(ms)
@@ -190,14 +201,18 @@ func (o *transactions) compact(ms int64) {
 		case ms-e.ms > quietAge/2:
 			o.joinQuiet(e)
 		default:
-			stay += max(1, int(e.size)*mostQuiet/mostQuietText)
+			stay += max(1, int(e.size)/quietText)
 		}
 	}
-	if stay > q.most/2 {
+	switch {
+	case stay <= q.room/2:
+		clear(q.newest)
+	case q.room < q.most:
+		q.makeRoom(min(2*q.room, q.most))
+	default:
 		o.settle()
 		return
 	}
-	clear(q.newest)
 	text := q.text
 	q.entries, q.text = old[:0], text[:0] // filled from their own end: entries only move to the front
 	for _, e := range old {

@@ -13,8 +13,13 @@ import (
 // core's own cache until it is joined. A longer line makes a block grow.
 const blockSize = 128 << 10
 
-// blocksAhead is how many blocks may be read before they are joined.
-const blocksAhead = 4
+// blocksAhead is how many blocks may be read before they are joined, and
+// aheadSize how large they are, in bytes: from one core to another, to hand over
+// costs more than what a core keeps near saves.
+const (
+	blocksAhead = 4
+	aheadSize   = 512 << 10
+)
 
 // block is some bytes of a log, cut into lines.
 type block struct {
@@ -84,7 +89,7 @@ func (s *Stream) readAlone(ctx context.Context, r io.Reader, b *block, drained f
 func readAhead(ctx context.Context, r io.Reader, before *block, f marker) (ahead <-chan *block, joined chan<- *block) {
 	full, free := make(chan *block), make(chan *block, blocksAhead)
 	for range blocksAhead {
-		free <- &block{}
+		free <- &block{data: make([]byte, 0, aheadSize)}
 	}
 	go func() {
 		defer close(full)

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"context"
+	"slices"
 
 	tea "github.com/charmbracelet/bubbletea"
 
@@ -170,5 +171,5 @@ func merge(held []mail.Message, s stretch, keep string) []mail.Message {
 			rows = append(rows, row)
 		}
 	}
-	return append(rows, fresh...)
+	return slices.Clone(append(rows, fresh...)) // without the room for rows that were replaced
 }

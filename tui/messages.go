@@ -16,7 +16,7 @@ import (
 
 const (
 	pageSize      = 100                    // rows fetched at once
-	debounce      = 120 * time.Millisecond // after the last key of a query
+	debounce      = 80 * time.Millisecond  // after the last key of a query; whoever types fast waits less between two
 	refreshPause  = 100 * time.Millisecond // between two looks at what is new
 	slowSearch    = 150 * time.Millisecond // from here on a search says that it runs
 	histogramBars = 28

@@ -167,6 +167,8 @@ type Options struct {
 	ASCII    bool   // no glyph beyond ASCII
 
 	Explain func(text string) reply.Explanation // the knowledge base; nil = the one that comes with the program
+
+	remote bool // every byte goes over a network
 }
 
 // Services is what Open returns.

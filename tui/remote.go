@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	tea "github.com/charmbracelet/bubbletea"
 )
@@ -23,6 +24,10 @@ func (s Size) Within() Size {
 	return Size{Width: min(max(s.Width, 1), mostWidth), Height: min(max(s.Height, 1), mostHeight)}
 }
 
+// remoteFrames is how many frames are drawn a second at most. A key, and the
+// first frame, waits for the next one; where nothing changes none is sent.
+const remoteFrames = 30
+
 // RunRemote is Run for a terminal that another program holds: in and out are
 // its bytes, sizes its sizes, the first one at once. It ends when the user
 // quits or ctx ends, which the caller has to end when the terminal is gone.
@@ -30,9 +35,10 @@ func (s Size) Within() Size {
 func RunRemote(ctx context.Context, o Options, in io.Reader, out io.Writer, sizes <-chan Size) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out = oneAtATime(out)
-	program := tea.NewProgram(NewRoot(ctx, o, out), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
-		tea.WithEnvironment(o.Environ), tea.WithAltScreen(), tea.WithFPS(10), tea.WithoutSignalHandler(), tea.WithFilter(withoutSuspend))
+	out, o.remote = oneAtATime(out), true
+	model := &paced{Root: NewRoot(ctx, o, out), every: time.Second / remoteFrames, now: time.Now}
+	program := tea.NewProgram(model, tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out),
+		tea.WithEnvironment(o.Environ), tea.WithAltScreen(), tea.WithFPS(remoteFrames), tea.WithoutSignalHandler(), tea.WithFilter(withoutSuspend))
 	go relaySizes(ctx, program, sizes)
 	_, err := program.Run()
 	switch {

@@ -29,6 +29,7 @@ type Root struct {
 	cancel context.CancelFunc
 	open   func(ctx context.Context) (Services, error)
 	failed string // why the services did not come
+	clock  string // layout of the time in the first line
 
 	keys    globalKeys
 	tabs    []screen
@@ -71,7 +72,10 @@ func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	if s.explain == nil {
 		s.explain = reply.Explain
 	}
-	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys()}
+	r := &Root{s: s, cancel: cancel, open: o.Open, keys: newGlobalKeys(), clock: "15:04:05 MST"}
+	if o.remote { // seconds would be traffic for nothing
+		r.clock = "15:04 MST"
+	}
 	r.list = newMessages(s, o.Query)
 	r.tabs = []screen{r.list, newExceptions(s), newSources(s), newPolicies(s), newCauses(s, r.list)}
 	return r
@@ -334,7 +338,7 @@ func (r *Root) head() string {
 	if health.bad {
 		style = l.bad
 	}
-	clock := r.s.now().In(r.s.loc).Format("15:04:05 MST") + " "
+	clock := r.s.now().In(r.s.loc).Format(r.clock) + " "
 	return l.ends(r.width, left, []seg{{health.text, style}, {"   " + clock, l.dim}})
 }
 

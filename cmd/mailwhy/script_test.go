@@ -16,9 +16,10 @@ import (
 )
 
 // TestMain makes the program a command of the scripts: the same run as the
-// shell's.
+// shell's. crowd is one of TestServeLoad.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
+		"crowd": crowd,
 		"mailwhy": func() {
 			quiet.Restore()
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

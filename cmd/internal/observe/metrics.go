@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -67,13 +68,14 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("mailwhy_"+name, help, labels, nil)
 }
 
-// NewMetrics makes metrics that ask read at every scrape.
+// NewMetrics makes metrics that ask read at every scrape. Those of the process
+// and of Go's runtime are among them, by the names that Prometheus gives them.
 func NewMetrics(read func(context.Context) Reading) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry(), read: read, search: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "mailwhy_search_seconds", Help: "time to a page of what a query finds",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	})}
-	m.registry.MustRegister(m.search, m)
+	m.registry.MustRegister(m.search, m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 

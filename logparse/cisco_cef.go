@@ -80,7 +80,7 @@ func (f *cisco) consolidated(l *ciscoLine, s string) {
 	var e envelope
 	l.s.clock.stampAndHost(l.raw, &e)
 	m := f.event(fields)
-	if l.gateway = string(e.host); l.gateway != "" && e.ms != 0 {
+	if l.gateway = text(e.host); l.gateway != "" && e.ms != 0 {
 		m.Gateway = l.gateway
 	}
 	l.ms = e.ms

@@ -196,7 +196,7 @@ func (f *haraka) line(s *Stream, offset int64, line []byte) bool {
 		n := s.clock.stampAndHost(line, &e)
 		l.ms = e.ms
 		if e.tag != nil || n > 0 && e.takeTag(line[n:]) && bytes.HasPrefix(e.tag, []byte("haraka")) {
-			l.gateway = string(e.host)
+			l.gateway = text(e.host)
 		}
 	}
 	if l.ms != 0 {

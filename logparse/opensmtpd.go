@@ -84,7 +84,7 @@ func (f *opensmtpd) line(s *Stream, offset int64, line []byte) bool {
 	if !ok {
 		return s.pinned == f
 	}
-	l := opensmtpdLine{lineAt: lineAt{s, offset, line, e.ms}, gateway: string(e.host)}
+	l := opensmtpdLine{lineAt: lineAt{s, offset, line, e.ms}, gateway: text(e.host)}
 	if l.ms == 0 {
 		l.ms = s.lastTime
 	}

@@ -60,7 +60,7 @@ func (f *pmg) line(s *Stream, offset int64, line []byte) bool {
 	if !ok {
 		return false
 	}
-	l := &pmgLine{lineAt: lineAt{s, offset, line, e.ms}, gateway: string(e.host)}
+	l := &pmgLine{lineAt: lineAt{s, offset, line, e.ms}, gateway: text(e.host)}
 	if !bytes.HasPrefix(e.tag, []byte(pmgTag)) {
 		if isPostfixTag(e.tag) && f.aroundFilter(l, &e) {
 			s.seen(l.ms)

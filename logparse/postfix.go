@@ -133,7 +133,7 @@ func (e *envelope) takePostfixTag(b []byte) bool {
 func (f *postfix) setHead(s *Stream, start []byte, e *envelope) {
 	h := &f.head
 	if h.stream != s || h.gateway != string(e.host) || len(f.key) == 0 {
-		h.gateway = string(e.host)
+		h.gateway = text(e.host)
 		f.key = append(f.key[:0], 'P')
 		if len(e.host) == 0 { // queue ids of two nameless logs are not the same
 			f.key = append(f.key, s.source.ID...)

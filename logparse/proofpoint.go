@@ -62,7 +62,7 @@ func (f *proofpoint) maillog(l *lineAt, o jsonFields) {
 			sl.ms = e.ms
 		}
 		if sl.gateway == "" {
-			sl.gateway = string(e.host)
+			sl.gateway = text(e.host)
 		}
 	default:
 		sl.id, sl.body = o.get("sm.qid"), sendmailEquates(o.object("sm"))

@@ -46,7 +46,7 @@ func (f *rspamd) line(s *Stream, offset int64, line []byte) bool {
 		}
 		gateway := ""
 		if e.tag != nil || e.takeTag(line[n:]) && bytes.HasPrefix(e.tag, []byte("rspamd")) {
-			gateway = string(e.host)
+			gateway = text(e.host)
 		}
 		f.task(l, gateway, text(line[at+len(rspamdTask):]))
 		return true

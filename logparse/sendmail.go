@@ -77,7 +77,7 @@ func (f *sendmail) line(s *Stream, offset int64, line []byte) bool {
 		e.ms, e.host = 0, nil
 		body = line
 	}
-	l := sendmailLine{lineAt: lineAt{s, offset, line, e.ms}, format: f.name(), prefix: 'S', gateway: string(e.host)}
+	l := sendmailLine{lineAt: lineAt{s, offset, line, e.ms}, format: f.name(), prefix: 'S', gateway: text(e.host)}
 	if e.ms != 0 {
 		s.seen(e.ms)
 	}

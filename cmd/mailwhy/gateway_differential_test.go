@@ -204,19 +204,19 @@ var saidLine = regexp.MustCompile(`at ([a-z]+:[0-9]+)`)
 // answers sends envelopes over a session for each client and gives what became
 // of each in words, "rejected by senders:3". What was held or discarded only
 // the log tells, by the HELO that each envelope has for its own.
-func (p *postfix) answers(t *testing.T, list []envelope) []string {
+func (s *mailServer) answers(t *testing.T, list []envelope) []string {
 	t.Helper()
 	said := make([]string, len(list))
 	var running sync.WaitGroup
 	for _, client := range clients {
 		running.Go(func() {
-			if err := p.session(client, list, said); err != nil {
+			if err := s.session(client, list, said); err != nil {
 				t.Errorf("session from %s: %v", client, err)
 			}
 		})
 	}
 	running.Wait()
-	log, err := os.ReadFile(p.log)
+	log, err := os.ReadFile(s.log)
 	must(t, err)
 	quiet := regexp.MustCompile(`NOQUEUE: (hold|discard): .*? at ([a-z]+:[0-9]+);.* helo=<e([0-9]+)\.test>`)
 	for _, found := range quiet.FindAllStringSubmatch(string(log), -1) {
@@ -233,9 +233,9 @@ func (p *postfix) answers(t *testing.T, list []envelope) []string {
 	return said
 }
 
-func (p *postfix) session(client string, list []envelope, said []string) error {
+func (s *mailServer) session(client string, list []envelope, said []string) error {
 	dialer := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(client)}}
-	conn, err := dialer.Dial("tcp", p.addr)
+	conn, err := dialer.Dial("tcp", s.addr)
 	if err != nil {
 		return err
 	}

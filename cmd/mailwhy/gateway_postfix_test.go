@@ -109,12 +109,12 @@ func (c conversation) send(t *testing.T, to string) int {
 }
 
 // layOutageSite is a site whose mailwhy is a process of its own.
-func layOutageSite(t *testing.T, server *postfix, configuration string) *gatewaySite {
+func layOutageSite(t *testing.T, server *mailServer, configuration string) *gatewaySite {
 	t.Helper()
 	home, err := os.MkdirTemp("", "mailwhy-site")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(home) })
-	s := &gatewaySite{postfix: server, config: filepath.Join(home, "config.yaml"), home: home}
+	s := &gatewaySite{mailServer: server, config: filepath.Join(home, "config.yaml"), home: home}
 	must(t, os.WriteFile(filepath.Join(home, "policy.yaml"), []byte(sitePolicy), 0o600))
 	must(t, os.WriteFile(s.config, []byte(fmt.Sprintf("sources: [%s]\npolicy: %s/policy.yaml\ndata: %s/data\n", s.log, home, home)+configuration), 0o600))
 	return s
@@ -138,9 +138,9 @@ func (s *gatewaySite) start(t *testing.T, port string) *exec.Cmd {
 // conversation is an SMTP session, line by line.
 type conversation struct{ *textproto.Conn }
 
-func (p *postfix) converse(t *testing.T) conversation {
+func (s *mailServer) converse(t *testing.T) conversation {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", p.addr, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", s.addr, 10*time.Second)
 	must(t, err)
 	t.Cleanup(func() { conn.Close() })
 	must(t, conn.SetDeadline(time.Now().Add(time.Minute)))

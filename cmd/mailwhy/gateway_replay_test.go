@@ -36,7 +36,7 @@ func TestRealMilterReplay(t *testing.T) {
 	for n := range 200 {
 		d := dialogue{from: fmt.Sprintf("u%d@%s", n, pick(r, "vendor.test", "bulk.test", "esp.test")), to: pick(r, "pat@example.test", "sue@example.test"),
 			from822: pick(r, "ann@partner.test", "Boss <boss@partner.test>", "x@bulk.test", `"Two, Words" <y@other.test>`)}
-		if reply := s.send(t, d, d.from); reply.Code == 550 {
+		if reply := s.send(t, d); reply.Code == 550 {
 			refused++
 		} else if reply.Code != 250 {
 			t.Fatalf("%+v: %d %s\n%s", d, reply.Code, reply.Text, s.tail())

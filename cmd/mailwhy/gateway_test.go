@@ -14,7 +14,7 @@ import (
 
 // gatewaySite is a running `mailwhy serve` beside a private Postfix.
 type gatewaySite struct {
-	*postfix
+	*mailServer
 	config string
 	home   string
 }
@@ -31,12 +31,12 @@ func startSite(t *testing.T, policy, configuration string, mainCF ...string) *ga
 }
 
 // startSiteAt is startSite beside a mail server that runs already.
-func startSiteAt(t *testing.T, server *postfix, policy, configuration string) *gatewaySite {
+func startSiteAt(t *testing.T, server *mailServer, policy, configuration string) *gatewaySite {
 	t.Helper()
 	home, err := os.MkdirTemp("", "mailwhy-site")
 	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(home) })
-	s := &gatewaySite{postfix: server, config: filepath.Join(home, "config.yaml"), home: home}
+	s := &gatewaySite{mailServer: server, config: filepath.Join(home, "config.yaml"), home: home}
 	must(t, os.WriteFile(filepath.Join(home, "policy.yaml"), []byte(policy), 0o600))
 	text := fmt.Sprintf("sources: [%s]\npolicy: %s/policy.yaml\ndata: %s/data\n", s.log, home, home) + configuration
 	must(t, os.WriteFile(s.config, []byte(strings.ReplaceAll(text, "@DIR@", s.dir)), 0o600))
@@ -118,7 +118,7 @@ func (s *gatewaySite) refusalID(t *testing.T, query string) string {
 // expect sends a message and fails on another reply code.
 func (s *gatewaySite) expect(t *testing.T, code int, d dialogue) (text string) {
 	t.Helper()
-	reply := s.send(t, d, d.from)
+	reply := s.send(t, d)
 	if reply.Code != code {
 		t.Fatalf("%s -> %s: got %d %s %s, want %d\n%s", d.from, d.to, reply.Code, reply.Enhanced, reply.Text, code, s.tail())
 	}
@@ -138,7 +138,7 @@ func (s *gatewaySite) effective(t *testing.T, code int, d dialogue, args ...stri
 	if len(args) > 0 {
 		s.do(t, args...)
 	}
-	eventually(t, 30*time.Second, fmt.Sprintf("%s -> %s gets %d", d.from, d.to, code), func() bool { return s.send(t, d, d.from).Code == code })
+	eventually(t, 30*time.Second, fmt.Sprintf("%s -> %s gets %d", d.from, d.to, code), func() bool { return s.send(t, d).Code == code })
 	return time.Since(begin)
 }
 

@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -49,12 +48,11 @@ func containing(ctx context.Context, list []string, fragment string) ([]string, 
 const checkEvery = 1024
 
 // over reports, once in checkEvery steps, whether nobody waits for the answer
-// any more; and lets others have the processor then.
+// any more.
 func over(ctx context.Context, step int) bool {
 	if step%checkEvery != checkEvery-1 {
 		return false
 	}
-	runtime.Gosched()
 	return ctx.Err() != nil
 }
 

@@ -30,6 +30,7 @@ func (p *Parser) Forget(mentions func(text []byte) bool) int {
 			n++
 		}
 	}
+	n += p.forgetGreylisted(mentions)
 	for _, s := range p.order {
 		kept := slices.DeleteFunc(slices.Clone(s.stats.Unrecognised), func(e mail.Evidence) bool { return mentions([]byte(e.Text)) })
 		n += len(s.stats.Unrecognised) - len(kept)

@@ -74,6 +74,9 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 		}
 	}
 	if r == nil {
+		r = p.retriedIn(t, l, now)
+	}
+	if r == nil {
 		if !failing && !p.opts.All {
 			p.passesIn(t, l, now)
 			return nil
@@ -109,6 +112,26 @@ func (p *Parser) conclude(t *transaction, l *lineAt, now *mail.Message, ordinal 
 	} else {
 		p.touched(r, l.s, l.ms, l.offset, ordinal, l.raw)
 	}
+	return r
+}
+
+// retriedIn is retried for a transaction that the common join keeps.
+func (p *Parser) retriedIn(t *transaction, l *lineAt, now *mail.Message) *record {
+	if p.grey.n == 0 || t.facts == nil {
+		return nil
+	}
+	facts := *now
+	learnAll(&facts, t.facts)
+	r := p.retried(t, &facts, l, t.firstLine(l.s))
+	if r == nil {
+		return nil
+	}
+	learnAll(&r.Message, t.facts)
+	p.kept(t, func(kind byte, e mail.Evidence) {
+		if kind == keptFact {
+			r.cite(e)
+		}
+	})
 	return r
 }
 
@@ -150,6 +173,11 @@ func (p *Parser) alone(l *lineAt, m *mail.Message) *record { return p.aloneAt(l,
 // aloneAt is alone for a line that makes several messages; ordinal tells them
 // apart.
 func (p *Parser) aloneAt(l *lineAt, m *mail.Message, ordinal int) *record {
+	if r := p.deferredAgain(m, l); r != nil {
+		r.Reply, r.Reported = m.Reply, m.Reported
+		p.failed(r, l.s, l.ms, l.offset, ordinal, l.raw)
+		return r
+	}
 	r := p.loneRecord()
 	r.Message = *m
 	if r.Direction == "" {
@@ -159,6 +187,7 @@ func (p *Parser) aloneAt(l *lineAt, m *mail.Message, ordinal int) *record {
 		r.Phase = mail.PhaseUnknown
 	}
 	p.failed(r, l.s, l.ms, l.offset, ordinal, l.raw)
+	p.greylist(r, l)
 	return r
 }
 

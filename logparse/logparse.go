@@ -53,6 +53,7 @@ type Parser struct {
 	formats []format
 	open    transactions
 	stories stories
+	grey    greylist
 	streams map[string]*Stream
 	order   []*Stream // as they were opened; kept lines name their stream by index
 	changed []*record
@@ -77,6 +78,7 @@ func (p *Parser) reset() {
 	p.open = newTransactions(p.opts.Open)
 	p.stories = newStories(p.opts.Hops)
 	p.stories.on = p.opts.Join
+	p.grey = newGreylist()
 	p.streams, p.order = map[string]*Stream{}, nil
 	p.changed, p.lone = nil, nil
 }
@@ -142,9 +144,10 @@ func (p *Parser) Drain(emit func(mail.Message)) {
 
 // LetGo returns how many open transactions were given up, because there were
 // more than Options.Open or because nothing was heard of them for two weeks of
-// log time, and how many hops while others could still join them. What they
-// had failed stays as it was emitted.
-func (p *Parser) LetGo() int64 { return p.open.letGo + p.stories.letGo }
+// log time, and how many hops while others could still join them, and how many
+// greylisted messages before the time for their retry was over. What they had
+// failed stays as it was emitted.
+func (p *Parser) LetGo() int64 { return p.open.letGo + p.stories.letGo + p.grey.letGo }
 
 // SourceID is the identity of a log: a hash of its first complete line, stable
 // over growth, renaming and compression. The line end does not count.

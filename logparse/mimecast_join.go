@@ -98,6 +98,15 @@ func (f *mimecast) receivers(t *transaction) (list []mail.Path) {
 // failRecipient notes a failing event for one recipient.
 func (f *mimecast) failRecipient(t *transaction, l *mimeLine, failure *mail.Message, recipient mail.Path) {
 	r := t.named(recipient)
+	at := &lineAt{l.s, l.offset, l.raw, l.ms}
+	if r == nil { // the same triplet, greylisted under another id?
+		attempt := *failure
+		attempt.Recipient = recipient
+		if r = f.p.deferredAgain(&attempt, at); r != nil {
+			t.records = append(t.records, r)
+		}
+	}
+	waits := r != nil
 	if r == nil {
 		r, _ = t.record(recipient)
 	}
@@ -110,6 +119,9 @@ func (f *mimecast) failRecipient(t *transaction, l *mimeLine, failure *mail.Mess
 		f.p.failed(r, l.s, l.ms, l.offset, ordinal(t, l), l.raw)
 	}
 	f.complete(t, r)
+	if !waits {
+		f.p.greylist(r, at)
+	}
 }
 
 // named returns the record of a recipient. A record whose recipient was not
@@ -219,6 +231,9 @@ func (f *mimecast) accepted(l *mimeLine, e *mimeEvent, stage mimeStage) {
 		t.keepAnother(kind, l.s, l.offset, l.raw)
 	}
 	f.passes(t, l, e, stage, mail.Accepted)
+	if stage == mimeReceipt && f.p.grey.n > 0 {
+		f.retried(t, l, e)
+	}
 	if len(t.records) == 0 && !f.p.opts.All {
 		return
 	}
@@ -235,6 +250,24 @@ func (f *mimecast) accepted(l *mimeLine, e *mimeEvent, stage mimeStage) {
 	for _, r := range t.records {
 		if learn(&r.Message, &m) {
 			f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
+		}
+	}
+}
+
+// retried lets the recipients of a receipt go on whom greylisting had deferred
+// under another id. They are let in; whether they are delivered is told later.
+func (f *mimecast) retried(t *transaction, l *mimeLine, e *mimeEvent) {
+	now := f.verdict(e, mimeReceipt, mail.Accepted)
+	at := &lineAt{l.s, l.offset, l.raw, l.ms}
+	for _, now.Recipient = range mimeRecipients(e.value[mimeRcpt]) {
+		if t.recipient(now.Recipient) != nil {
+			continue
+		}
+		if r := f.p.retried(t, &now, at, t.firstLine(l.s)); r != nil {
+			r.Outcome = mail.Accepted
+			learn(&r.Message, &now)
+			f.p.touched(r, l.s, l.ms, l.offset, 0, l.raw)
+			f.complete(t, r)
 		}
 	}
 }
@@ -281,7 +314,7 @@ func (f *mimecast) delivered(l *mimeLine, e *mimeEvent) {
 				continue
 			case r == nil:
 				continue
-			case r.Outcome == mail.Accepted:
+			case r.Outcome == mail.Accepted && r.Attempts == 0:
 				f.decide(r, l, &now)
 			case !unixTime(l.ms).Before(r.Last):
 				r.deliver(now.Remote)

@@ -43,6 +43,7 @@ func (f *postfix) status(l *postfixLine, id, rest []byte) {
 		}
 	}
 	t := f.transactionOrNew(l, id)
+	f.retried(t, l, id, &m)
 	r := f.record(t, id, m.Recipient)
 	r.Outcome, r.Phase = outcome, mail.PhaseDelivery
 	r.Reply, r.Reported = m.Reply, m.Reported
@@ -80,6 +81,13 @@ func statusWord(rest []byte) []byte {
 // sent turns a recipient that had failed into a delivered one, and keeps how
 // it failed. Other deliveries make a message only where all are asked for.
 func (f *postfix) sent(l *postfixLine, id, rest []byte) {
+	if f.p.grey.n > 0 {
+		if t := f.transaction(id); t != nil {
+			var now mail.Message
+			readDelivery(&now, text(rest))
+			f.retried(t, l, id, &now)
+		}
+	}
 	f.handedOver(l, id, rest)
 	f.passes(l, id, rest)
 	t := f.transaction(id)

@@ -147,7 +147,8 @@ func (f *postfix) quiet(s *Stream, offset int64, line []byte, m mark) bool {
 	hash := joinSums(f.head.sum, m.sum)
 	switch m.kind() {
 	case markedSent:
-		return !f.p.stories.on && open.isQuiet(hash) // what passes is told to others
+		rest := line[m.body()+m.id()+len(": "):]
+		return !f.p.stories.on && open.isQuiet(hash) && !f.mayBeRetry(rest, hash) // what passes is told to others
 	case markedRemoved:
 		return open.quietlyRemoved(hash)
 	}

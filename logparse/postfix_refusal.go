@@ -41,9 +41,15 @@ func (f *postfix) action(l *postfixLine, id, rest []byte) {
 		m.Outcome = outcome
 	}
 	t := f.transactionOrNew(l, id)
+	f.retried(t, l, id, &m)
 	r := f.record(t, id, m.Recipient)
 	refuse(r, &m)
 	f.failedText(r, l, whole)
+	if f.greylists(l, &r.Message) {
+		if w := f.p.wait(&r.Message, l.s, l.e.ms, l.offset); w != nil {
+			w.r = r
+		}
+	}
 	if m.Client.Helo != "" {
 		t.keep(keptHelo, l.s, l.offset, l.raw)
 	}
@@ -123,7 +129,14 @@ func (f *postfix) refused(r *record, l *postfixLine, whole string) {
 			f.join(r, t)
 		}
 	}
+	greylists := f.greylists(l, &r.Message)
+	if greylists && f.greylisted(r, l, whole) {
+		return
+	}
 	f.failedText(r, l, whole)
+	if greylists {
+		f.waits(r, l)
+	}
 }
 
 // refuse takes over what the newest failing line says.

@@ -82,7 +82,8 @@ func anyOrder(rnd *rand.Rand) []byte {
 			id + ": from=<a@vendor.example>, status=expired, returned to sender", id + ": sender non-delivery notification: " + next,
 			id + ": reject: RCPT from unknown[192.0.2.9]: 550 5.1.1 <c@corp.example>: no; from=<a@vendor.example> to=<c@corp.example> proto=ESMTP helo=<x>",
 			"NOQUEUE: reject: RCPT from unknown[192.0.2.9]: 450 4.7.1 <c@corp.example>: later; from=<a@vendor.example> to=<c@corp.example> proto=ESMTP helo=<x>",
-		}[rnd.IntN(17)]
+			fmt.Sprintf("NOQUEUE: reject: RCPT from unknown[192.0.2.9]: 450 4.7.1 <b0@corp.example>: Greylisted; from=<a%d@vendor.example> to=<b0@corp.example> proto=ESMTP helo=<x>", rnd.IntN(9)),
+		}[rnd.IntN(18)]
 		for range 1 + rnd.IntN(20)/19*70 { // as many finished ones as make the others old
 			fmt.Fprintf(&log, "%s mx%d postfix/smtpd[7]: %s\n", now.Format(time.Stamp), rnd.IntN(20)/19, body)
 			if strings.HasSuffix(body, "removed") {

@@ -66,6 +66,9 @@ func (s *Stream) repeat(n int, offset int64, line []byte) {
 	}
 	var e envelope
 	s.clock.stampAndHost(line, &e)
+	if w := s.p.grey.newest; w != nil && w.r == nil && w.stream == s && w.offset == r.Evidence[0].Offset {
+		r.lone, w.r, w.line = false, r, ""
+	}
 	r.Attempts += n
 	s.p.touched(r, s, e.ms, offset, 0, line)
 	if e.ms != 0 {
@@ -104,6 +107,12 @@ func (s *Stream) loadNewest(m *mail.Message) {
 					return
 				}
 			}
+		}
+	}
+	for w := s.p.grey.oldest; w != nil; w = w.next {
+		if w.r != nil && w.r.ID == m.ID {
+			s.isNewest(w.r)
+			return
 		}
 	}
 	s.isNewest(&record{Message: *m, lone: true})

@@ -22,6 +22,8 @@ type snapshot struct {
 	Finished     []savedTransaction         `json:"finished,omitempty"`
 	Changed      []savedRecord              `json:"changed,omitempty"` // of closed transactions, not yet drained
 	Stories      *savedStories              `json:"stories,omitempty"`
+	Greylisted   []savedGreylisted          `json:"greylisted,omitempty"` // oldest first
+	GreyLetGo    int64                      `json:"greylisted_let_go,omitempty"`
 }
 
 type savedStream struct {
@@ -80,6 +82,7 @@ func (p *Parser) Snapshot() ([]byte, error) {
 	open := map[*record]bool{}
 	snap.Transactions = p.open.open.save(p, open)
 	snap.Finished = p.open.finished.save(p, open)
+	snap.Greylisted, snap.GreyLetGo = p.saveGreylist(open), p.grey.letGo
 	for _, r := range p.changed {
 		if !open[r] {
 			snap.Changed = append(snap.Changed, savedRecord{r.Message, true})
@@ -174,16 +177,19 @@ func (p *Parser) restore(data []byte) error {
 		s.stats, s.lastTime = saved.Stats, saved.LastTime
 		s.cutter = saved.Cutter
 	}
+	shared := map[string]*record{}
 	for _, saved := range snap.Transactions {
-		if err := p.restoreTransaction(saved, &p.open.open); err != nil {
+		if err := p.restoreTransaction(saved, &p.open.open, shared); err != nil {
 			return err
 		}
 	}
 	for _, saved := range snap.Finished {
-		if err := p.restoreTransaction(saved, &p.open.finished); err != nil {
+		if err := p.restoreTransaction(saved, &p.open.finished, shared); err != nil {
 			return err
 		}
 	}
+	p.loadGreylist(snap.Greylisted)
+	p.grey.letGo = snap.GreyLetGo
 	for _, saved := range snap.Streams {
 		p.streams[saved.ID].loadNewest(saved.Newest)
 	}
@@ -206,13 +212,18 @@ func (p *Parser) records() map[string]*record {
 			}
 		}
 	}
+	for w := p.grey.oldest; w != nil; w = w.next {
+		if w.r != nil {
+			byID[w.r.ID] = w.r
+		}
+	}
 	for _, r := range p.changed {
 		byID[r.ID] = r
 	}
 	return byID
 }
 
-func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList) error {
+func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionList, shared map[string]*record) error {
 	if p.open.get(saved.Key) != nil {
 		return fmt.Errorf("transaction %q stands twice in the snapshot", saved.Key)
 	}
@@ -227,8 +238,12 @@ func (p *Parser) restoreTransaction(saved savedTransaction, list *transactionLis
 		s.outer = nil
 	}
 	for _, r := range saved.Records {
-		rec := &record{Message: r.Message}
-		rec.restoreTold()
+		rec := shared[r.Message.ID] // each attempt of a greylisted message may have its own transaction
+		if rec == nil {
+			rec = &record{Message: r.Message}
+			rec.restoreTold()
+			shared[r.Message.ID] = rec
+		}
 		t.records = append(t.records, rec)
 		if r.Listed {
 			p.list(rec)

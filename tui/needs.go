@@ -162,6 +162,7 @@ type Options struct {
 	Location *time.Location // of the session; nil = UTC
 	Environ  []string       // of the session's terminal: TERM, NO_COLOR, COLORTERM, LANG, TMUX
 	User     exception.Actor
+	Tenant   string // whose messages these are, shown beside the program's name; "" = nobody shares the server
 	Query    string // shown at start; "" = since:7d
 	Dark     bool   // background of the theme
 	ASCII    bool   // no glyph beyond ASCII

@@ -59,7 +59,7 @@ type policyWatchMsg struct{ changed <-chan struct{} }
 func NewRoot(ctx context.Context, o Options, out io.Writer) *Root {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &session{
-		ctx: ctx, now: o.Now, loc: o.Location, user: o.User,
+		ctx: ctx, now: o.Now, loc: o.Location, user: o.User, tenant: o.Tenant,
 		look: newLook(out, o), out: out, wrap: newWrapper(environ(o.Environ)),
 		after: afterTick, await: awaitClosed, explain: o.Explain,
 	}
@@ -334,6 +334,9 @@ func (r *Root) head() string {
 		crumbs += " " + l.crumb + " " + s.crumb()
 	}
 	left := []seg{{" mailwhy ", l.title}, {" " + crumbs, l.plain}}
+	if r.s.tenant != "" {
+		left[0].text += r.s.tenant + " "
+	}
 	health, style := sourcesHealth(r.sources, r.backlog, r.s.ready), l.dim
 	if health.bad {
 		style = l.bad

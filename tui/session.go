@@ -14,13 +14,14 @@ import (
 
 // session is what every screen of one terminal shares. Only Update touches it.
 type session struct {
-	ctx  context.Context
-	now  func() time.Time
-	loc  *time.Location
-	user exception.Actor
-	look look
-	out  io.Writer // for the clipboard's escape sequence alone
-	wrap wrapper   // how a multiplexer wants it
+	ctx    context.Context
+	now    func() time.Time
+	loc    *time.Location
+	user   exception.Actor
+	tenant string
+	look   look
+	out    io.Writer // for the clipboard's escape sequence alone
+	wrap   wrapper   // how a multiplexer wants it
 
 	// after makes a command that gives msg when d is over, await one that gives
 	// it when the channel is closed and nothing when ctx ends.

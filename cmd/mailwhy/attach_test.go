@@ -101,7 +101,8 @@ func TestAttach(t *testing.T) {
 	if status := first.end(); status != 0 {
 		t.Errorf("left with status %d", status)
 	}
-	_ = second.file.Close() // the second one's window is closed: its session ends
+	_ = second.file.Close()    // the second one's window is closed: its session ends
+	second.refused(o.log, 101) // the window is only let go of when a read that waits has returned
 	second.end()
 	eventually(t, 20*time.Second, "both sessions are recorded with their ends", func() bool {
 		return strings.Count(o.mailwhy("audit", "list"), " logout ") == 2

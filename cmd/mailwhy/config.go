@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
+
+	"mailwhy/cmd/internal/config"
 )
 
 func newConfig(s *session) *cobra.Command {
@@ -21,7 +25,7 @@ func newConfig(s *session) *cobra.Command {
 			_, err = s.stdout.Write(text)
 			return err
 		}},
-		&cobra.Command{Use: "check", Short: "read the configuration and the policy file it names", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		&cobra.Command{Use: "check", Short: "read the configuration, those of its tenants, and the policy files they name", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 			conf, err := s.configuration()
 			if err != nil {
 				return err
@@ -31,8 +35,24 @@ func newConfig(s *session) *cobra.Command {
 					return err
 				}
 			}
+			if err := s.checkTenants(conf); err != nil {
+				return err
+			}
 			_, err = fmt.Fprintln(s.stdout, "no mistakes found")
 			return err
 		}})
 	return c
+}
+
+// checkTenants reads the files of all tenants and the policy files they name.
+func (s *session) checkTenants(c config.Config) error {
+	tenants, err := c.Tenants(os.Getenv)
+	for _, t := range tenants {
+		err = errors.Join(err, t.Err)
+		if t.Config.Policy != "" {
+			_, policyErr := s.loadPolicy(t.Config.Policy)
+			err = errors.Join(err, policyErr)
+		}
+	}
+	return err
 }

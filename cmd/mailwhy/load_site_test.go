@@ -35,6 +35,9 @@ type loadSite struct {
 	server  *exec.Cmd
 	address string // of its SSH server
 	metrics string
+
+	openFiles  int // before anybody came, see settle
+	goroutines float64
 }
 
 func newLoadSite(t *testing.T, dir string, messages, sessions int) *loadSite {

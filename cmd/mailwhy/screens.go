@@ -22,6 +22,9 @@ func (s *session) screens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if len(c.Serve.Tenants) > 0 {
+		return fmt.Errorf("%s is a server's, which has no messages of its own: name a tenant's file with --config", c.File)
+	}
 	if socket := app.OwnerSocket(ctx, c); socket != "" {
 		return s.attach(ctx, socket)
 	}

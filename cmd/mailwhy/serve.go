@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 
 	"github.com/spf13/cobra"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/tui"
 )
 
 // worker is work that `mailwhy serve` does in the background, beside following
@@ -21,13 +21,20 @@ type worker struct {
 }
 
 // workersOf lists the background work of the server: one line each.
-func (s *session) workersOf(a *app.App, common tui.Options, w *watch) []worker {
+func (s *session) workersOf(a *app.App, tenants []*tenant, w *watch) []worker {
 	list := []worker{{"watch", w.run}, {"metrics", w.serveMetrics}}
 	for _, w := range a.Workers() {
 		list = append(list, worker{w.Name, w.Run})
 	}
+	for _, t := range tenants {
+		if t.name != "" {
+			list = append(list, worker{"tenant " + t.name, func(ctx context.Context) error {
+				return t.run(ctx, a.Config, func(of *app.App) { w.tell(of, t.name) })
+			}})
+		}
+	}
 	if a.Config.Serve.Address != "" {
-		door := sshDoor{app: a, say: s.stderr, screen: common, log: a.Log, open: w.opened}
+		door := sshDoor{app: a, tenants: tenants, say: s.stderr, log: a.Log, open: w.opened}
 		list = append(list, worker{"ssh", door.serve})
 	}
 	return list
@@ -48,17 +55,35 @@ func (s *session) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	files, err := c.Tenants(os.Getenv)
+	if err != nil {
+		return err
+	}
 	a, err := app.OpenSoon(ctx, c)
 	if err != nil {
 		return err
 	}
-	w, err := newWatch(a, s.stderr)
+	common, err := s.screenOptions(c)
 	if err != nil {
 		return errors.Join(err, a.Close())
 	}
-	common, err := s.screenOptions(c)
-	if err == nil {
-		err = own(ctx, a, common, func(ctx context.Context) error { return work(ctx, s.workersOf(a, common, w)) })
+	tenants := []*tenant{onlyTenant(a, common)}
+	if len(files) > 0 {
+		tenants = nil
+		a.Beside = func() []app.Trouble { return troubles(tenants) }
+	}
+	for _, file := range files {
+		tenants = append(tenants, newTenant(file, s.stderr))
+	}
+	w, err := newWatch(a, tenants, s.stderr)
+	if err != nil {
+		return errors.Join(err, a.Close())
+	}
+	err = own(ctx, a, common, func(ctx context.Context) error { return work(ctx, s.workersOf(a, tenants, w)) })
+	for _, t := range tenants {
+		if t.name != "" {
+			err = errors.Join(err, t.close()) // nobody is in it any more
+		}
 	}
 	return errors.Join(err, w.end(err), a.Close())
 }

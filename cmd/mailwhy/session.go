@@ -38,6 +38,12 @@ func (s *session) configuration() (config.Config, error) {
 	if s.data != "" {
 		c.Data = s.data
 	}
+	return absolute(c)
+}
+
+// absolute names the data folder and the policy file from the root.
+func absolute(c config.Config) (config.Config, error) {
+	var err error
 	if c.Data, err = filepath.Abs(c.Data); err != nil {
 		return c, fmt.Errorf("find data folder: %w", err)
 	}

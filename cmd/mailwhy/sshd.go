@@ -6,26 +6,22 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
-	"time"
 
 	gossh "golang.org/x/crypto/ssh"
 
 	"mailwhy/cmd/internal/app"
-	"mailwhy/cmd/internal/audit"
 	"mailwhy/cmd/internal/config"
-	"mailwhy/tui"
 	"mailwhy/tui/sshd"
 )
 
-// sshDoor is the SSH server over an open data folder.
+// sshDoor is the SSH server of its tenants.
 type sshDoor struct {
-	app    *app.App
-	screen tui.Options // what every session's screens have in common
-	say    io.Writer
-	log    *slog.Logger
-	open   func(*sshd.Server) // told when it listens
+	app     *app.App // the server's own: its settings, and the audit of what is no tenant's
+	tenants []*tenant
+	say     io.Writer
+	log     *slog.Logger
+	open    func(*sshd.Server) // told when it listens
 }
 
 // serve listens and serves until ctx ends.
@@ -39,11 +35,19 @@ func (d sshDoor) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys := sshd.OpenKeyring(sshd.Files{AuthorizedKeys: c.Serve.AuthorizedKeys, TrustedCA: c.Serve.TrustedCA, Revoked: c.Serve.RevokedKeys}, time.Now)
-	for _, problem := range keys.Problems() {
-		fmt.Fprintln(d.say, plain(problem.Error()))
+	o := sshd.Options{HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, Log: d.log, Stranger: func(e sshd.Event) error { return noteIn(d.app, e) }}
+	for _, t := range d.tenants {
+		select {
+		case <-t.tried:
+		case <-ctx.Done():
+			return nil
+		}
+		for _, problem := range t.keys.Problems() {
+			fmt.Fprintln(d.say, plain(problem.Error()))
+		}
+		o.Tenants = append(o.Tenants, t.door(d.app))
 	}
-	server, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Limits: limits(c.Serve), Banner: c.Serve.Banner, May: d.may, Note: d.note, Screens: d.screens, Run: d.run, Log: d.log})
+	server, err := sshd.New(o)
 	if err != nil {
 		return err
 	}
@@ -61,48 +65,4 @@ func limits(s config.Serve) sshd.Limits {
 	l.Sessions, l.SessionsPerKey, l.PerMinute, l.Unauthorized = s.Sessions, s.SessionsPerKey, s.ConnectionsPerMinute, s.Unauthenticated
 	l.LoginTime, l.Idle, l.Most = s.LoginTime, s.IdleTime, s.MaxTime
 	return l
-}
-
-// note records what happened at the door.
-func (d sshDoor) note(e sshd.Event) error {
-	kind := map[sshd.EventKind]audit.Event{sshd.LoggedIn: audit.Login, sshd.LoginRefused: audit.LoginRefused, sshd.LoggedOut: audit.Logout}[e.Kind]
-	entry := audit.Entry{Event: kind, Actor: e.Who.Name, Key: e.Who.Fingerprint, From: e.Who.From.String(), Reason: e.Reason}
-	if person, err := d.person(e.Who); err == nil && e.Kind != sshd.LoginRefused {
-		entry.Role = string(person.Role)
-	}
-	return d.app.Record(entry)
-}
-
-// may tells whether a person has a role here.
-func (d sshDoor) may(who sshd.Identity) error {
-	_, err := d.person(who)
-	return err
-}
-
-func (d sshDoor) person(who sshd.Identity) (app.Person, error) {
-	return d.app.Person(who.Name, who.Principals)
-}
-
-// screens are a person's screens. Open fails when their role went meanwhile.
-func (d sshDoor) screens(who sshd.Identity) tui.Options {
-	o := d.screen
-	person, err := d.person(who)
-	o.User = person.Actor
-	o.Open = func(context.Context) (tui.Services, error) {
-		if err != nil {
-			return tui.Services{}, err
-		}
-		return d.app.Services(person), nil
-	}
-	return o
-}
-
-// run runs a person's command line.
-func (d sshDoor) run(ctx context.Context, who sshd.Identity, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	person, err := d.person(who)
-	if err != nil {
-		fmt.Fprintln(stderr, plain(err.Error()))
-		return exitError
-	}
-	return runCommand(ctx, &session{stdin: stdin, stdout: stdout, stderr: stderr, app: d.app, caller: caller{person: person, dir: os.DevNull}}, args)
 }

@@ -100,6 +100,13 @@ func rejection(n int) string {
 // appended writes a line to the log and returns how long its row took.
 func (m *terminal) appended(log string, n int) time.Duration {
 	m.t.Helper()
+	m.refused(log, n)
+	return m.until(fmt.Sprintf("row%d@", n))
+}
+
+// refused appends a rejection.
+func (m *terminal) refused(log string, n int) {
+	m.t.Helper()
 	f, err := os.OpenFile(log, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		m.t.Fatal(err)
@@ -108,7 +115,6 @@ func (m *terminal) appended(log string, n int) time.Duration {
 	if _, err := f.WriteString(rejection(n)); err != nil {
 		m.t.Fatal(err)
 	}
-	return m.until(fmt.Sprintf("row%d@", n))
 }
 
 // TestTerminal opens the program on a mute terminal: the frame, the rows, and

@@ -24,16 +24,18 @@ import (
 // service manager (sd_notify(3)).
 type watch struct {
 	app     *app.App
+	tenants []*tenant
 	log     *slog.Logger
 	file    io.Closer // of the log; nil = none to close
 	metrics *observe.Metrics
+	parts   map[string]*observe.Metrics // of the tenants, by name
 	door    atomic.Pointer[sshd.Server] // nil until it listens
 	ready   chan struct{}               // closed when everything listens
 }
 
 // newWatch opens the log, and has the app tell it what happens.
-func newWatch(a *app.App, stderr io.Writer) (*watch, error) {
-	w := &watch{app: a, log: slog.New(slog.DiscardHandler), ready: make(chan struct{})}
+func newWatch(a *app.App, tenants []*tenant, stderr io.Writer) (*watch, error) {
+	w := &watch{app: a, tenants: tenants, parts: map[string]*observe.Metrics{}, log: slog.New(slog.DiscardHandler), ready: make(chan struct{})}
 	switch path := a.Config.Serve.Log; path {
 	case "":
 	case "stderr":
@@ -47,8 +49,7 @@ func newWatch(a *app.App, stderr io.Writer) (*watch, error) {
 	}
 	a.Log = w.log
 	if a.Config.Serve.Metrics != "" {
-		w.metrics = observe.NewMetrics(w.read)
-		a.Searched = w.metrics.Searched
+		w.measure()
 	}
 	if a.Config.Serve.Address == "" {
 		close(w.ready)
@@ -117,9 +118,18 @@ func (w *watch) notify(state string) {
 
 func (w *watch) newTroubles(known map[string]bool) map[string]bool {
 	now := map[string]bool{}
-	for _, t := range w.app.Troubles() {
-		if now[t.Sentence] = true; !known[t.Sentence] {
-			w.log.Warn("trouble", "at", t.Path, "problem", t.Sentence)
+	look := func(a *app.App, log *slog.Logger, tenant string) {
+		for _, t := range a.Troubles() {
+			key := tenant + "\x00" + t.Sentence
+			if now[key] = true; !known[key] {
+				log.Warn("trouble", "at", t.Path, "problem", t.Sentence)
+			}
+		}
+	}
+	look(w.app, w.log, "")
+	for _, t := range w.tenants {
+		if a, _ := t.state(); a != nil && t.name != "" {
+			look(a, a.Log, t.name)
 		}
 	}
 	return now
@@ -139,13 +149,19 @@ func (w *watch) serveMetrics(ctx context.Context) error {
 	return observe.Serve(ctx, listener, w.metrics.Handler(w.healthy))
 }
 
-// answers tells whether the index still answers, within the watchdog's patience.
+// answers tells whether every index still answers, within the watchdog's patience.
 func (w *watch) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	q, err := index.ParseQuery("since:1h", w.app.Now(), time.UTC)
-	if err == nil {
-		_, err = w.app.Index.Page(ctx, q, "", 1)
+	if err != nil {
+		return err
+	}
+	_, err = w.app.Index.Page(ctx, q, "", 1)
+	for _, t := range w.tenants {
+		if a, _ := t.state(); a != nil && err == nil {
+			_, err = a.Index.Page(ctx, q, "", 1)
+		}
 	}
 	return err
 }
@@ -156,29 +172,83 @@ func (w *watch) healthy(ctx context.Context) error {
 	if err := w.answers(ctx); err != nil {
 		return errors.New("the index does not answer")
 	}
-	if n := len(w.app.Troubles()); n > 0 {
+	var all error
+	for _, t := range w.tenants {
+		a, problem := t.state()
+		switch {
+		case t.name == "":
+		case problem != "":
+			all = errors.Join(all, fmt.Errorf("tenant %s is not served; mailwhy sources says why", t.name))
+		case a != nil && len(a.Troubles()) > 0:
+			all = errors.Join(all, fmt.Errorf("tenant %s: troubles: %d; mailwhy sources names them", t.name, len(a.Troubles())))
+		}
+	}
+	if n := len(w.app.Troubles()); n > 0 && all == nil {
 		return fmt.Errorf("troubles: %d; mailwhy sources names them", n)
 	}
-	return nil
+	return all
 }
 
-// read is a reading for the metrics.
-func (w *watch) read(ctx context.Context) observe.Reading {
-	r := observe.Reading{Sessions: map[string]int{"local": w.app.Attached(), "ssh": 0}, Exceptions: map[string]int{}, Troubles: len(w.app.Troubles())}
-	if door := w.door.Load(); door != nil {
-		r.Sessions["ssh"], r.Refused = door.Sessions(), door.Refused()
+// measure makes the metrics of the server, and of each of its tenants.
+func (w *watch) measure() {
+	shared := len(w.app.Config.Serve.Tenants) > 0
+	w.metrics = observe.NewMetrics(w.read, shared)
+	w.app.Searched = w.metrics.Searched
+	if !shared {
+		return
 	}
-	for _, s := range w.app.Sources() {
+	for _, t := range w.tenants {
+		w.parts[t.name] = w.metrics.Tenant(t.name, func(ctx context.Context) observe.Reading { return w.readTenant(ctx, t) })
+	}
+}
+
+// tell has a tenant's app tell the log and the metrics what happens.
+func (w *watch) tell(a *app.App, tenant string) {
+	a.Log = w.log.With("tenant", tenant)
+	if part := w.parts[tenant]; part != nil {
+		a.Searched = part.Searched
+	}
+}
+
+// read is the server's own reading for the metrics.
+func (w *watch) read(ctx context.Context) observe.Reading {
+	r := w.readFolder(ctx, w.app)
+	if door := w.door.Load(); door != nil {
+		r.Sessions["ssh"], r.Refused = door.SessionsOf(""), door.Refused()
+	}
+	return r
+}
+
+// readTenant is a tenant's reading; one that is not open is a trouble.
+func (w *watch) readTenant(ctx context.Context, t *tenant) observe.Reading {
+	r := observe.Reading{}
+	a, problem := t.state()
+	if a != nil {
+		r = w.readFolder(ctx, a)
+	}
+	if problem != "" {
+		r.Troubles++
+	}
+	r.Refused = -1 // at the door nobody is a tenant's yet
+	if door := w.door.Load(); door != nil && a != nil {
+		r.Sessions["ssh"] = door.SessionsOf(t.name)
+	}
+	return r
+}
+
+func (w *watch) readFolder(ctx context.Context, a *app.App) observe.Reading {
+	r := observe.Reading{Sessions: map[string]int{"local": a.Attached(), "ssh": 0}, Exceptions: map[string]int{}, Troubles: len(a.Troubles())}
+	for _, s := range a.Sources() {
 		r.Sources = append(r.Sources, observe.Source{Path: s.Path, Lag: s.Lag, Behind: s.Behind, Lines: s.Lines, Unrecognised: s.Unrecognised, Problem: s.Problem != ""})
 	}
-	now := w.app.Now()
+	now := a.Now()
 	for _, state := range []exception.State{exception.Live, exception.Pending, exception.Expired, exception.Proposed, exception.Revoked, exception.Failed} {
 		r.Exceptions[string(state)] = 0
 	}
-	for _, e := range w.app.Exceptions.List() {
+	for _, e := range a.Exceptions.List() {
 		r.Exceptions[string(e.State(now))]++
 	}
-	stats, err := w.app.Index.Stats(ctx)
+	stats, err := a.Index.Stats(ctx)
 	if err != nil {
 		w.log.Warn("the index was not measured", "error", err.Error())
 	}

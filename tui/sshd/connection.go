@@ -34,6 +34,7 @@ type connection struct {
 type refusal struct {
 	user, fingerprint string
 	why               error
+	concerned         []func(Event) error // who is told of it
 }
 
 func newConnection(c net.Conn, g *gate, patience time.Duration, closed func(*connection)) *connection {

@@ -13,8 +13,8 @@
 // sessions in all and of a person, idle time, total time. What breaks in one
 // session ends that session.
 //
-//	keys, err := sshd.OpenKeyring(sshd.Files{AuthorizedKeys: "keys"}, time.Now)
-//	s, err := sshd.New(sshd.Options{Keys: keys, HostKey: key, Screens: screens, Run: run})
+//	keys := sshd.OpenKeyring(sshd.Files{AuthorizedKeys: "keys"}, time.Now)
+//	s, err := sshd.New(sshd.Options{HostKey: key, Tenants: []sshd.Tenant{{Keys: keys, Screens: screens, Run: run}}})
 //	err = s.Serve(ctx, listener)
 //
 // It must not know logs, policies or the index: what a person may see and do is

@@ -49,13 +49,17 @@ func newHouse(t *testing.T, change func(*house)) *house {
 	}
 	limits := DefaultLimits()
 	limits.PerMinute = 10_000
-	h.o = Options{HostKey: host, Limits: limits, Note: h.note, Run: echo, Screens: func(Identity) tui.Options {
+	h.o = Options{HostKey: host, Limits: limits, Tenants: []Tenant{{Note: h.note, Run: echo, Screens: func(Identity) tui.Options {
 		return tui.Options{Open: func(context.Context) (tui.Services, error) { return tui.Services{}, errors.New("this is a test") }}
-	}}
+	}}}}
 	if change != nil {
 		change(h)
 	}
-	h.o.Keys = OpenKeyring(h.files, time.Now)
+	for i := range h.o.Tenants {
+		if h.o.Tenants[i].Keys == nil {
+			h.o.Tenants[i].Keys = OpenKeyring(h.files, time.Now)
+		}
+	}
 	if h.server, err = New(h.o); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +155,7 @@ func (h *house) person(name string) gossh.Signer {
 		h.t.Fatal(err)
 	}
 	h.write(h.files.AuthorizedKeys, string(before)+lineFor(`user="`+name+`"`, key.PublicKey()))
-	h.o.Keys.Reload()
+	h.o.Tenants[0].Keys.Reload()
 	return key
 }
 

@@ -63,19 +63,28 @@ func OpenKeyring(files Files, now func() time.Time) *Keyring {
 
 // Reload reads the files anew when one of them was written since; true when so.
 func (k *Keyring) Reload() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	var marks [3]mark
 	for i, path := range []string{k.files.AuthorizedKeys, k.files.TrustedCA, k.files.Revoked} {
 		if info, err := os.Stat(path); path != "" && err == nil {
 			marks[i] = mark{info.Size(), info.ModTime()}
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	if marks == k.marks && k.known.revoked.ids != nil {
 		return false
 	}
 	k.marks, k.known = marks, k.files.read()
 	return true
+}
+
+// Use reads other files from now on.
+func (k *Keyring) Use(files Files) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if files != k.files {
+		k.files, k.marks, k.known = files, [3]mark{}, files.read()
+	}
 }
 
 // Problems are sentences about the files as last read: what was skipped, what

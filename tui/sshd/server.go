@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -14,27 +14,18 @@ import (
 	"github.com/charmbracelet/ssh"
 	"github.com/charmbracelet/wish"
 	gossh "golang.org/x/crypto/ssh"
-
-	"mailwhy/tui"
 )
 
 // Options of a Server.
 type Options struct {
-	Keys    *Keyring
+	Tenants []Tenant // at least one; several have names that differ
 	HostKey gossh.Signer
 	Limits  Limits
 	Banner  string // shown before authentication; "" = none
 
-	// May says why a person whose key is known may not enter; nil = they may. It
-	// is asked at login, and again whenever the keys are read anew.
-	May func(Identity) error
-	// Screens gives the options of a person's screens.
-	Screens func(Identity) tui.Options
-	// Run runs a person's command line and returns its exit status.
-	Run func(ctx context.Context, who Identity, args []string, stdin io.Reader, stdout, stderr io.Writer) int
-	// Note is told what happens at the door; nil = nobody is. An error turns a
-	// login away: what cannot be recorded does not happen.
-	Note func(Event) error
+	// Stranger is told of a login that was refused and concerns no tenant; nil =
+	// nobody is.
+	Stranger func(Event) error
 
 	Log *slog.Logger     // nil = silent
 	Now func() time.Time // nil = time.Now
@@ -59,11 +50,12 @@ type Event struct {
 
 // Server serves SSH.
 type Server struct {
-	o     Options
-	log   *slog.Logger
-	gate  *gate
-	seats *seats
-	ssh   *ssh.Server
+	o       Options
+	tenants []*Tenant
+	log     *slog.Logger
+	gate    *gate
+	seats   *seats
+	ssh     *ssh.Server
 
 	mu    sync.Mutex
 	live  map[*session]struct{}
@@ -82,14 +74,14 @@ func New(o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.May == nil {
-		o.May = func(Identity) error { return nil }
-	}
-	if o.Note == nil {
-		o.Note = func(Event) error { return nil }
+	if o.Stranger == nil {
+		o.Stranger = func(Event) error { return nil }
 	}
 	s := &Server{o: o, log: o.Log, gate: newGate(o.Limits, o.Now), live: map[*session]struct{}{}, conns: map[*connection]struct{}{},
 		seats: &seats{limits: o.Limits, byKey: map[string]int{}}}
+	for _, t := range o.Tenants {
+		s.tenants = append(s.tenants, t.completed())
+	}
 	options := []ssh.Option{
 		ssh.EmulatePty(),
 		wish.WithVersion("mailwhy"),
@@ -201,16 +193,14 @@ func (s *Server) survive(where string) {
 // client may offer a key it does not have.
 func (s *Server) offered(ctx ssh.Context, key ssh.PublicKey) bool {
 	from := addressOf(ctx.RemoteAddr())
-	who, err := s.o.Keys.Identify(ctx.User(), key, from)
-	if err == nil {
-		err = s.o.May(who)
+	known, why := s.memberships(s.asked(ctx.User()).name, key, from)
+	if len(known) > 0 {
+		return true
 	}
-	if err != nil {
-		if c := connectionOf(ctx); c != nil {
-			c.refuse(refusal{ctx.User(), gossh.FingerprintSHA256(key), err})
-		}
+	if c := connectionOf(ctx); c != nil {
+		c.refuse(refusal{ctx.User(), gossh.FingerprintSHA256(key), why, s.concerned(ctx.User(), key, from)})
 	}
-	return err == nil
+	return false
 }
 
 // left forgets a connection and records the keys that were offered in vain.
@@ -219,12 +209,19 @@ func (s *Server) left(c *connection) {
 	delete(s.conns, c)
 	s.mu.Unlock()
 	for _, r := range c.refusals() {
-		name := r.user
-		if !plainName(name) {
-			name = "?"
-		}
-		who := Identity{Name: name, Fingerprint: r.fingerprint, From: addressOf(c.RemoteAddr())}
-		if err := s.o.Note(Event{Kind: LoginRefused, Who: who, Reason: r.why.Error()}); err != nil {
+		s.noteRefusal(r, addressOf(c.RemoteAddr()))
+	}
+}
+
+// noteRefusal tells those whom it concerns of a login that was refused.
+func (s *Server) noteRefusal(r refusal, from netip.Addr) {
+	name := r.user
+	if !plainName(name) {
+		name = "?"
+	}
+	e := Event{Kind: LoginRefused, Who: Identity{Name: name, Fingerprint: r.fingerprint, From: from}, Reason: r.why.Error()}
+	for _, note := range r.concerned {
+		if err := note(e); err != nil {
 			s.log.Error("a refused login was not recorded", "error", err.Error())
 		}
 	}
@@ -241,16 +238,28 @@ func (s *Server) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-look.C:
-			if s.o.Keys.Reload() {
-				for _, problem := range s.o.Keys.Problems() {
-					s.log.Warn("keys", "problem", problem.Error())
-				}
+			if s.reload() {
 				s.Recheck()
 			}
 		case <-weigh.C:
 			s.Recheck()
 		}
 	}
+}
+
+// reload reads the keys of all tenants anew; true when some were written.
+func (s *Server) reload() bool {
+	news := false
+	for _, t := range s.tenants {
+		if !t.Keys.Reload() {
+			continue
+		}
+		news = true
+		for _, problem := range t.Keys.Problems() {
+			s.log.Warn("keys", "problem", problem.Error(), "tenant", t.Name)
+		}
+	}
+	return news
 }
 
 // Recheck asks again whether those with a session may have it, and ends the

@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -25,6 +26,7 @@ type session struct {
 	server *Server
 	ssh    ssh.Session
 	conn   *connection
+	tenant *Tenant // found once, and kept: a key that it takes back leads to no other
 	who    Identity
 	cancel context.CancelFunc
 	sizes  chan tui.Size // of the terminal
@@ -92,7 +94,7 @@ func (s *Server) serve(ctx context.Context, c *connection, sess ssh.Session) {
 		go relay(ctx, windows, one.sizes)
 	}
 	one.input.Store(s.o.Now().UnixNano())
-	if err := one.allowed(); err != nil {
+	if err := one.begin(); err != nil {
 		one.refuse(err.Error())
 		return
 	}
@@ -102,7 +104,7 @@ func (s *Server) serve(ctx context.Context, c *connection, sess ssh.Session) {
 		return
 	}
 	defer leave()
-	if err := s.o.Note(Event{Kind: LoggedIn, Who: one.who}); err != nil {
+	if err := one.tenant.Note(Event{Kind: LoggedIn, Who: one.who}); err != nil {
 		s.log.Error("a login was not recorded", "error", err.Error())
 		one.refuse("the login cannot be recorded, so it is not given")
 		return
@@ -127,21 +129,38 @@ func (s *Server) leave(one *session) {
 	s.mu.Lock()
 	delete(s.live, one)
 	s.mu.Unlock()
-	if err := s.o.Note(Event{Kind: LoggedOut, Who: one.who, Reason: one.ended()}); err != nil {
+	if err := one.tenant.Note(Event{Kind: LoggedOut, Who: one.who, Reason: one.ended()}); err != nil {
 		s.log.Error("the end of a session was not recorded", "error", err.Error())
 	}
 }
 
-// allowed finds out who it is, from the key that was proved in this connection.
-func (o *session) allowed() error {
-	who, err := o.server.o.Keys.Identify(o.ssh.User(), o.ssh.PublicKey(), addressOf(o.ssh.RemoteAddr()))
+// begin finds out who it is and to which tenant, from the key that was proved in
+// this connection.
+func (o *session) begin() error {
+	s, user, key, from := o.server, o.ssh.User(), o.ssh.PublicKey(), addressOf(o.ssh.RemoteAddr())
+	asked := s.asked(user)
+	known, err := s.memberships(asked.name, key, from)
+	var chosen membership
+	if len(known) > 0 {
+		chosen, err = choose(known, asked.tenant)
+	}
 	if err != nil {
+		if key != nil {
+			s.noteRefusal(refusal{user, gossh.FingerprintSHA256(key), err, s.concerned(user, key, from)}, from)
+		}
 		return err
 	}
-	if o.who.Name == "" {
-		o.who = who
+	o.tenant, o.who = chosen.tenant, chosen.who
+	if sentence := o.tenant.Closed(); sentence != "" {
+		return errors.New(sentence)
 	}
-	return o.server.o.May(who)
+	return nil
+}
+
+// allowed asks the session's tenant again whether the key still enters.
+func (o *session) allowed() error {
+	_, err := o.tenant.identify(o.server.asked(o.ssh.User()).name, o.ssh.PublicKey(), addressOf(o.ssh.RemoteAddr()))
+	return err
 }
 
 // refuse says no, on a line of its own.
@@ -217,12 +236,12 @@ func (o *session) run(ctx context.Context) (status int) {
 		fmt.Fprintf(o.ssh.Stderr(), "the command line cannot be read: %v\n", err)
 		return exitRefused
 	case len(args) > 0:
-		return o.server.o.Run(ctx, o.who, args, io.LimitReader(minded{o}, mostInput), minded{o}, o.ssh.Stderr())
+		return o.tenant.Run(ctx, o.who, args, io.LimitReader(minded{o}, mostInput), minded{o}, o.ssh.Stderr())
 	case !terminal || o.who.NoTerminal:
 		fmt.Fprintln(o.ssh.Stderr(), "the screens need a terminal; without one give a command, such as: search from:acme.example")
 		return exitRefused
 	}
-	options := o.server.o.Screens(o.who)
+	options := o.tenant.Screens(o.who)
 	options.Environ = o.ssh.Environ() // terminalVariables, and TERM of the terminal
 	if err := tui.RunRemote(ctx, options, minded{o}, minded{o}, o.sizes); err != nil {
 		o.server.log.Error("screens", "error", err.Error())

@@ -93,7 +93,7 @@ func TestWhoMayEnter(t *testing.T) {
 	}, "\n"))
 	h.write(h.files.TrustedCA, string(gossh.MarshalAuthorizedKey(authority.PublicKey())))
 	h.write(h.files.Revoked, "id: dora\nserial: 70-79\n")
-	h.o.Keys.Reload()
+	h.o.Tenants[0].Keys.Reload()
 
 	good := certificate{id: "carl", principals: []string{"helpdesk"}, by: authority}
 	with := func(change func(*certificate)) gossh.Signer { c := good; change(&c); return c.sign(t) }
@@ -130,7 +130,7 @@ func TestWhoMayEnter(t *testing.T) {
 			c.Close()
 		}
 	}
-	if got := fmt.Sprint(h.o.Keys.Problems()); strings.Count(got, "the line is skipped") != 2 || !strings.Contains(got, "keys:2: ") || !strings.Contains(got, "keys:3: ") {
+	if got := fmt.Sprint(h.o.Tenants[0].Keys.Problems()); strings.Count(got, "the line is skipped") != 2 || !strings.Contains(got, "keys:2: ") || !strings.Contains(got, "keys:3: ") {
 		t.Errorf("problems of the keys: %s", got)
 	}
 	waitFor(t, func() bool { return h.saw(LoginRefused, "boss", "not known for this user") }, func() string { return "a note of the refused login" })
@@ -414,7 +414,7 @@ func TestStopTellsTheSessions(t *testing.T) {
 func TestKilledClientsLeaveNothing(t *testing.T) {
 	h := newHouse(t, nil)
 	key := h.person("anna")
-	h.o.Keys.Reload()
+	h.o.Tenants[0].Keys.Reload()
 	warm := h.screen(h.login("anna", key), "xterm")
 	warm.until("Messages")
 	warm.sess.Close()

@@ -16,9 +16,6 @@ type Person struct {
 	Veil Veil
 }
 
-// rank orders the roles from least to most.
-var rank = [...]exception.Role{exception.Viewer, exception.Operator, exception.Admin}
-
 // Access is the configuration's, as last read.
 func (a *App) Access() config.Access {
 	a.mu.RLock()
@@ -67,28 +64,11 @@ func (a *App) lookAccess() {
 // Person tells who somebody is here: by name, else by the greatest role of the
 // principals of their certificate. The error says that they have no role.
 func (a *App) Person(name string, principals []string) (Person, error) {
-	access := a.Access()
-	best := ""
-	take := func(p config.Person) {
-		if p.Role != "" && (best == "" || rankOf(access, p.Role) > rankOf(access, best)) {
-			best = p.Role
-		}
-	}
-	if p, ok := access.Users[name]; ok {
-		take(p)
-	} else {
-		for _, principal := range principals {
-			take(access.Principals[principal])
-		}
-	}
+	best := a.Access().RoleOf(name, principals)
 	if best == "" {
 		return Person{}, fmt.Errorf("%s has no role here", name)
 	}
 	return a.withRole(name, best), nil
-}
-
-func rankOf(access config.Access, role string) int {
-	return slices.Index(rank[:], exception.Role(access.Base(role)))
 }
 
 // withRole gives a role to a name.

@@ -37,6 +37,8 @@ type App struct {
 	// before the folder is used, nil = nobody is told.
 	Log      *slog.Logger
 	Searched func(took time.Duration)
+	// Beside are the troubles of what runs beside this folder; nil = nothing does.
+	Beside func() []Trouble
 
 	attached atomic.Int64 // terminals
 	present  presence
@@ -232,6 +234,9 @@ func (a *App) Troubles() []Trouble {
 	}
 	for _, sentence := range found {
 		list = append(list, Trouble{a.Config.Data, sentence})
+	}
+	if a.Beside != nil {
+		list = append(list, a.Beside()...)
 	}
 	return append(list, a.gateways.all()...)
 }

@@ -62,6 +62,24 @@ func (a Access) Base(role string) string {
 	return a.Roles[role].Like
 }
 
+// RoleOf is the role of somebody: by name, else the greatest of the principals
+// of their certificate; "" = they have none.
+func (a Access) RoleOf(name string, principals []string) string {
+	if p, ok := a.Users[name]; ok {
+		return p.Role
+	}
+	best := ""
+	for _, principal := range principals {
+		role := a.Principals[principal].Role
+		if role != "" && (best == "" || a.rank(role) > a.rank(best)) {
+			best = role
+		}
+	}
+	return best
+}
+
+func (a Access) rank(role string) int { return slices.Index(baseRoles[:], a.Base(role)) }
+
 func (a Access) check() error {
 	for name, r := range a.Roles {
 		base := slices.Contains(baseRoles[:], name)

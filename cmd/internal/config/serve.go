@@ -26,11 +26,13 @@ type Serve struct {
 	LoginTime            time.Duration `yaml:"login_time"`             // from connecting to the first session
 	IdleTime             time.Duration `yaml:"idle_time"`              // without a key press
 	MaxTime              time.Duration `yaml:"max_time"`               // of a session
+
+	Tenants map[string]Tenant `yaml:"tenants"` // who share this server, by name; empty = it serves its own sources
 }
 
 func defaultServe() Serve {
 	return Serve{Address: ":2222", Sessions: 200, SessionsPerKey: 10, ConnectionsPerMinute: 60, Unauthenticated: 50,
-		LoginTime: 20 * time.Second, IdleTime: 30 * time.Minute, MaxTime: 12 * time.Hour}
+		LoginTime: 20 * time.Second, IdleTime: 30 * time.Minute, MaxTime: 12 * time.Hour, Tenants: map[string]Tenant{}}
 }
 
 func (s Serve) check() error {
@@ -49,6 +51,9 @@ func (s Serve) check() error {
 		if d.value < time.Second {
 			return fmt.Errorf("serve: %s must be at least 1s", d.key)
 		}
+	}
+	if err := s.checkNames(); err != nil {
+		return err
 	}
 	if s.Metrics == "" {
 		return nil

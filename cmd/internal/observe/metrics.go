@@ -2,7 +2,7 @@
 // Prometheus's form, a health check, and a log of JSON lines in which nobody is
 // named by address.
 //
-//	m := observe.NewMetrics(read)
+//	m := observe.NewMetrics(read, false)
 //	err := observe.Serve(ctx, listener, m, healthy)
 //
 // It must not know what it counts: a Reading is all that it is given.
@@ -25,7 +25,7 @@ import (
 type Reading struct {
 	Sources    []Source
 	Sessions   map[string]int // open, by how they came: ssh, local
-	Refused    int64          // connections turned away unread
+	Refused    int64          // connections turned away unread; -1 = the server's own reading has them
 	Exceptions map[string]int // by state
 	Messages   int            // in the index
 	IndexBytes int64          // on disk, the stored lines included
@@ -68,15 +68,37 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("mailwhy_"+name, help, labels, nil)
 }
 
-// NewMetrics makes metrics that ask read at every scrape. Those of the process
-// and of Go's runtime are among them, by the names that Prometheus gives them.
-func NewMetrics(read func(context.Context) Reading) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), read: read, search: prometheus.NewHistogram(prometheus.HistogramOpts{
+// NewMetrics makes metrics that ask read at every scrape. With shared they bear
+// the label tenant, which is empty for what is the server's own, and Tenant adds
+// those of its tenants. Those of the process and of Go's runtime are among them,
+// by the names that Prometheus gives them.
+func NewMetrics(read func(context.Context) Reading, shared bool) *Metrics {
+	m := newPart(prometheus.NewRegistry(), read)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if shared {
+		m.register("")
+	} else {
+		m.registry.MustRegister(m.search, m)
+	}
+	return m
+}
+
+// Tenant adds the metrics of a tenant of a shared server, once for each name.
+func (m *Metrics) Tenant(name string, read func(context.Context) Reading) *Metrics {
+	part := newPart(m.registry, read)
+	part.register(name)
+	return part
+}
+
+func newPart(r *prometheus.Registry, read func(context.Context) Reading) *Metrics {
+	return &Metrics{registry: r, read: read, search: prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "mailwhy_search_seconds", Help: "time to a page of what a query finds",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5},
 	})}
-	m.registry.MustRegister(m.search, m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
+}
+
+func (m *Metrics) register(tenant string) {
+	prometheus.WrapRegistererWith(prometheus.Labels{"tenant": tenant}, m.registry).MustRegister(m.search, m)
 }
 
 // Searched counts a search in.
@@ -118,7 +140,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 	for state, n := range r.Exceptions {
 		send(exceptions, prometheus.GaugeValue, float64(n), state)
 	}
-	send(refused, prometheus.CounterValue, float64(r.Refused))
+	if r.Refused >= 0 {
+		send(refused, prometheus.CounterValue, float64(r.Refused))
+	}
 	send(messages, prometheus.GaugeValue, float64(r.Messages))
 	send(indexBytes, prometheus.GaugeValue, float64(r.IndexBytes))
 	send(troubles, prometheus.GaugeValue, float64(r.Troubles))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func TestMetricsAndHealth(t *testing.T) {
 			Sources:  []Source{{Path: "/var/log/maillog\xff", Lag: 1500 * time.Millisecond, Behind: 7, Lines: 9, Unrecognised: 2, Problem: true}},
 			Sessions: map[string]int{"ssh": 3}, Refused: 4, Exceptions: map[string]int{"live": 5}, Messages: 6, IndexBytes: 1 << 20, Troubles: 1,
 		}
-	})
+	}, false)
 	m.Searched(3 * time.Millisecond)
 	var ill error
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -62,6 +63,27 @@ func TestMetricsAndHealth(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+func TestMetricsOfTenants(t *testing.T) {
+	of := func(messages int, refused int64) func(context.Context) Reading {
+		return func(context.Context) Reading { return Reading{Messages: messages, Refused: refused} }
+	}
+	m := NewMetrics(of(0, 4), true)
+	m.Tenant("acme", of(6, -1)).Searched(time.Millisecond)
+	m.Tenant("globex", of(7, -1))
+	answer := httptest.NewRecorder()
+	m.Handler(func(context.Context) error { return nil }).ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	text := answer.Body.String()
+	for _, want := range []string{`mailwhy_index_messages{tenant="acme"} 6`, `mailwhy_index_messages{tenant="globex"} 7`,
+		`mailwhy_connections_refused_total{tenant=""} 4`, `mailwhy_search_seconds_count{tenant="acme"} 1`, `mailwhy_search_seconds_count{tenant="globex"} 0`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if n := strings.Count(text, "\nmailwhy_connections_refused_total"); n != 1 {
+		t.Errorf("connections turned away are counted %d times", n)
 	}
 }
 

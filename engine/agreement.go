@@ -20,7 +20,7 @@ func Agree(set *Set, m *mail.Message, at, now time.Time, v Verdict) Agreement {
 		return a
 	}
 	a = agreeOn(set, m, at, now, v, a)
-	if m.Outcome == mail.Delivered && !m.Time.IsZero() && m.Last.After(m.Time) {
+	if m.Outcome.LetIn() && !m.Time.IsZero() && m.Last.After(m.Time) {
 		a.Detail += "; " + deliveredAfter(m)
 	}
 	return a
@@ -66,7 +66,7 @@ func disagree(set *Set, m *mail.Message, at, now time.Time, v Verdict, claims []
 			return a
 		}
 	}
-	if len(claims) == 0 && (m.Outcome == mail.Accepted || m.Outcome == mail.Delivered) && !refused {
+	if len(claims) == 0 && m.Outcome.LetIn() && !refused {
 		a.Result, a.Detail = Agrees, "the message was let in"
 		return a
 	}

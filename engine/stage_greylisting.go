@@ -62,9 +62,9 @@ func triplet(m *mail.Message, at time.Time) (deferred bool, because string) {
 		return true, "the first attempt of this sender, client and recipient: a retry after 60 seconds and within 12 hours passes"
 	case age <= greylistRetry:
 		return false, "a retry between 60 seconds and 12 hours after the first attempt passes"
-	case m.Outcome == mail.Delivered && at.Before(m.Last.Add(greylistMemory)):
+	case m.Outcome.LetIn() && at.Before(m.Last.Add(greylistMemory)):
 		return false, "the triplet passed and is remembered for 36 days"
-	case m.Outcome == mail.Delivered:
+	case m.Outcome.LetIn():
 		return true, "the triplet passed more than 36 days before and is forgotten"
 	}
 	return true, "no retry within 12 hours: Sender Failed to Retry; the next attempt is a first one"
@@ -74,7 +74,7 @@ func triplet(m *mail.Message, at time.Time) (deferred bool, because string) {
 func deliveredAfter(m *mail.Message) string {
 	minutes := int(m.Last.Sub(m.Time).Round(time.Minute) / time.Minute)
 	if minutes == 1 {
-		return "delivered after 1 minute: nothing to fix"
+		return string(m.Outcome) + " after 1 minute: nothing to fix"
 	}
-	return fmt.Sprintf("delivered after %d minutes: nothing to fix", minutes)
+	return fmt.Sprintf("%s after %d minutes: nothing to fix", m.Outcome, minutes)
 }

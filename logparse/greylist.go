@@ -3,6 +3,7 @@ package logparse
 import (
 	"math"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"mailwhy/engine/mail"
@@ -224,6 +225,7 @@ func (p *Parser) retried(t *transaction, now *mail.Message, l *lineAt, first int
 		r := p.greylistedRecord(w)
 		p.stopWaiting(w)
 		r.lone = false
+		r.deferredAs(now.QueueID)
 		r.Gateway, r.QueueID = now.Gateway, now.QueueID
 		if now.Recipient != to { // an alias stood for it
 			r.Recipient, r.OriginalRecipient = now.Recipient, to
@@ -232,6 +234,17 @@ func (p *Parser) retried(t *transaction, now *mail.Message, l *lineAt, first int
 		return r
 	}
 	return nil
+}
+
+// deferredAs keeps the id under which greylisting deferred r, before it gets the
+// one of its retry: people ask for the id that they have seen.
+func (r *record) deferredAs(next string) {
+	if r.QueueID == "" || r.QueueID == next {
+		return
+	}
+	hop := mail.Hop{Format: r.Format, Gateway: r.Gateway, QueueID: r.QueueID, Outcome: mail.Deferred, Join: mail.ByTriplet, Time: r.Time, Last: r.Last}
+	r.told = append(slices.Clip(r.told), hop)
+	r.Hops = append(slices.Clip(r.Hops), hop)
 }
 
 // greylistedRecord is the message of a deferral that waits, made of its line if

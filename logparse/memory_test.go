@@ -38,11 +38,16 @@ func held(t *testing.T, o Options, log *passing) uint64 {
 	if err := s.Read(t.Context(), log, func() { p.Drain(func(mail.Message) {}) }); err != nil {
 		t.Fatal(err)
 	}
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
+	least := ^uint64(0)
+	for range 5 { // what ran ahead of the joining may just be ending
+		runtime.Gosched()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		least = min(least, m.HeapAlloc)
+	}
 	runtime.KeepAlive(p)
-	return m.HeapAlloc
+	return least
 }
 
 // passing is a log of messages that bounce, or that are deferred and stay.

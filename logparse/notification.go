@@ -43,11 +43,11 @@ func (p *Parser) notifying(t *transaction, id string) {
 	}
 }
 
-// restoreTold takes the notifications of a record from the hops that a snapshot
-// has of it.
+// restoreTold takes what its own log tells of a record's other ids from the hops
+// that a snapshot has of it.
 func (r *record) restoreTold() {
 	for _, h := range r.Hops {
-		if h.Join == mail.ByNotification {
+		if h.Join == mail.ByNotification || h.Join == mail.ByTriplet {
 			r.told = append(r.told, h)
 		}
 	}

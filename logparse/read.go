@@ -63,6 +63,7 @@ func (s *Stream) Read(ctx context.Context, r io.Reader, drained func()) error {
 		s.join(b, f)
 		drained()
 		if b.err != nil {
+			<-ahead // what ran ahead has ended, and holds nothing more
 			return unlessEOF(b.err)
 		}
 		joined <- b

@@ -25,7 +25,7 @@ type record struct {
 	listed bool       // stands in Parser.changed
 	newest bool       // stands in Stream.newest
 	held   bool       // stands in stories.failed
-	told   []mail.Hop // what its own log tells of its notifications; at the end of Hops
+	told   []mail.Hop // what its own log tells of its notifications and earlier ids; at the end of Hops
 	lone   bool       // belongs to no transaction: no line can change it after this one
 }
 

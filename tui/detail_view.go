@@ -165,6 +165,8 @@ func (d *detail) drawRemedies(p *paper) {
 	}
 	now := d.verdictNow()
 	switch {
+	case letInLater(d.m):
+		p.row(seg{"nothing: it was " + string(d.m.Outcome) + " after " + span(d.m.Last.Sub(d.m.Time)), p.good})
 	case now != nil && accepted(*now) && !accepted(d.then.Verdict):
 		p.row(seg{"nothing more here: sent again now, no policy would stop it", p.good})
 	case d.then.Agreement.Result == engine.NotPolicy || len(d.then.Remedies) == 0:

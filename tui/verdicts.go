@@ -147,10 +147,13 @@ func onlyWhere(reported string) bool {
 	return strings.HasSuffix(reported, " rejected")
 }
 
+// letInLater reports whether a message that failed for a while was let in at last.
+func letInLater(m mail.Message) bool { return m.Outcome.LetIn() && m.Last.After(m.Time) }
+
 // epilogue says what became of a message that failed for a while.
 func epilogue(m mail.Message) string {
-	if m.Outcome == mail.Delivered && m.Last.After(m.Time) {
-		return ", delivered after " + span(m.Last.Sub(m.Time))
+	if letInLater(m) {
+		return ", " + string(m.Outcome) + " after " + span(m.Last.Sub(m.Time))
 	}
 	return ""
 }

@@ -78,7 +78,7 @@ func Examine(e Exception, with, without *engine.Set, evidence mail.Message, sinc
 
 func attemptOf(m *mail.Message) Attempt {
 	a := Attempt{Message: m.ID, Time: m.Time, Outcome: m.Outcome}
-	if m.Outcome != mail.Delivered && m.Outcome != mail.Accepted {
+	if !m.Outcome.LetIn() {
 		for _, text := range []string{m.Reported.Type, m.Reply.Text, m.Reported.Detail} {
 			if a.Because == "" {
 				a.Because = clean(text)

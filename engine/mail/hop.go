@@ -10,10 +10,13 @@ type Join string
 // message id alone is not, for lists and resends share it: sender, recipient
 // and time agree as well. A notification is another message: the bounce, or the
 // warning of a delay, that tells the sender of this one, or the other way round.
+// A triplet of sender, recipient and the client's network is what greylisting
+// goes by: under that hop's id the gateway had deferred the same message.
 const (
 	ByQueueID      Join = "queue_id"
 	ByMessageID    Join = "message_id"
 	ByNotification Join = "notification"
+	ByTriplet      Join = "triplet"
 )
 
 // Hop is what the log of another gateway tells of the same message for the same

@@ -25,6 +25,10 @@ func (o Outcome) Failing() bool {
 	return false
 }
 
+// LetIn reports whether the gateway took the message in: it was delivered, or no
+// log tells what came then.
+func (o Outcome) LetIn() bool { return o == Delivered || o == Accepted }
+
 // Phase is the moment of the SMTP dialogue or of delivery in which it failed.
 type Phase string
 

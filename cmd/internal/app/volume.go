@@ -54,7 +54,7 @@ func (r Reader) Volumes(ctx context.Context, q index.Query, loc *time.Location) 
 		}
 		s.messages++
 		s.recipients[m.Recipient.Fold()] = true
-		if m.Outcome != mail.Delivered && m.Outcome != mail.Accepted {
+		if !m.Outcome.LetIn() {
 			s.failed++
 		}
 	})

@@ -26,7 +26,7 @@ type mailServer struct {
 	addr  string
 	log   string
 	more  []string // logs beside log
-	drops bool     // it may end a session without an answer
+	drops bool     // it may end a session without an answer, or with 451
 }
 
 // dialogue is one message tried over SMTP and what mailwhy must say about it.

@@ -2,13 +2,11 @@ package exception
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
 	"time"
+
+	"mailwhy/engine/chain"
 )
 
 // entryKind names what one line of the journal records.
@@ -43,14 +41,8 @@ type entry struct {
 
 	Receipts []Receipt `json:"receipts,omitempty"` // publish
 
-	Prev string `json:"prev"` // hash of the entry before; genesis for the first
+	Prev string `json:"prev"` // hash of the entry before; chain.Genesis for the first
 }
-
-const (
-	genesis    = "0000000000000000000000000000000000000000000000000000000000000000"
-	hashKey    = `,"hash":"`
-	hashSuffix = len(hashKey) + sha256.Size*2 + len(`"}`)
-)
 
 // encode gives the line with its line end, and the entry's hash.
 func (e entry) encode() (line []byte, hash string, err error) {
@@ -60,30 +52,15 @@ func (e entry) encode() (line []byte, hash string, err error) {
 	if err := enc.Encode(e); err != nil {
 		return nil, "", fmt.Errorf("encode journal entry %d: %w", e.Number, err)
 	}
-	body := bytes.TrimSuffix(b.Bytes(), []byte("}\n"))
-	hash = digest(body)
-	return append(body, hashKey+hash+"\"}\n"...), hash, nil
-}
-
-func digest(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:])
+	line, hash = chain.Seal(bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	return line, hash, nil
 }
 
 // decodeEntry reads one line without its line end and checks its own hash, not
 // its place in the chain.
 func decodeEntry(line []byte) (e entry, hash string, err error) {
-	if len(line) < hashSuffix {
-		return entry{}, "", errors.New("it is no journal entry: the line was cut or replaced")
-	}
-	body, suffix := line[:len(line)-hashSuffix], string(line[len(line)-hashSuffix:])
-	claimed, ok := strings.CutPrefix(suffix, hashKey)
-	if !ok || !strings.HasSuffix(claimed, `"}`) {
-		return entry{}, "", errors.New("it does not end with its hash: the line was cut or replaced")
-	}
-	hash = strings.TrimSuffix(claimed, `"}`)
-	if digest(body) != hash {
-		return entry{}, "", errors.New("its hash does not fit its text: it was edited")
+	if hash, err = chain.Check(line); err != nil {
+		return entry{}, "", err
 	}
 	d := json.NewDecoder(bytes.NewReader(line))
 	if err := d.Decode(&e); err != nil {

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"mailwhy/engine/chain"
 )
 
 // journalFile is what the journal asks of its file; *os.File has it.
@@ -23,12 +25,12 @@ type journalFile interface {
 // position is the end of the entries read so far.
 type position struct {
 	entries int
-	hash    string // of the last entry; genesis before the first
+	hash    string // of the last entry; chain.Genesis before the first
 	start   int64  // offset of the last entry's first byte
 	size    int64  // offset behind the last entry's line end
 }
 
-func origin() position { return position{hash: genesis} }
+func origin() position { return position{hash: chain.Genesis} }
 
 // scan reads the entries that stand between from and size and hands each to
 // take, which may refuse it. What follows the last line end is returned as

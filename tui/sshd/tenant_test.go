@@ -2,6 +2,7 @@ package sshd
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,14 +73,29 @@ func TestTenants(t *testing.T) {
 		}
 	}
 
-	// A key that one tenant takes back leads to no other by itself.
-	acme, globex := h.server.tenants[0], h.server.tenants[1]
-	h.write(lists["acme"], "# nobody\n")
-	acme.Keys.Reload()
-	if _, err := acme.identify("carol", carol.PublicKey(), from); err == nil {
-		t.Error("acme still lets the key in that it took back")
+	// In sessions as at the door: a proved key is told the same of both.
+	for _, user := range []string{"alice+globex", "alice+nosuch"} {
+		said, status := h.command(h.login(user, alice), "hello")
+		if want := "you have no tenant of that name here: log in as alice+acme\n"; said != want || status != exitRefused {
+			t.Errorf("%s is told %q, %d", user, said, status)
+		}
 	}
-	if _, err := globex.identify("carol", carol.PublicKey(), from); err != nil {
-		t.Errorf("globex does not let its own person in: %v", err)
+
+	// A key that one tenant takes back ends its sessions there, leads to no other
+	// by itself, and goes on elsewhere.
+	atAcme, atGlobex := h.screen(h.login("carol+acme", carol), "xterm"), h.screen(h.login("carol+globex", carol), "xterm")
+	atAcme.until("this is a test")
+	atGlobex.until("this is a test")
+	if n := h.server.SessionsOf("acme"); n != 1 {
+		t.Errorf("acme has %d sessions", n)
+	}
+	h.write(lists["acme"], "# nobody\n")
+	atAcme.end()
+	atAcme.until("your session has ended: the key is not known for this user")
+	if said, status := h.command(h.login("carol", carol), "hello"); status != 0 || !strings.HasPrefix(said, "carol\n") {
+		t.Errorf("globex's own person is told %q, %d", said, status)
+	}
+	if n := h.server.SessionsOf("globex"); n < 1 {
+		t.Error("the session at globex ended too")
 	}
 }

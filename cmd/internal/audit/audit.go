@@ -19,8 +19,6 @@ package audit
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +27,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mailwhy/engine/chain"
 )
 
 // Event is what was done.
@@ -68,12 +68,6 @@ type Entry struct {
 	People    []string  `json:"people,omitempty"` // references
 	Prev      string    `json:"prev"`
 }
-
-const (
-	genesis = "0000000000000000000000000000000000000000000000000000000000000000"
-	hashKey = `,"hash":"`
-	tailLen = len(hashKey) + 2*sha256.Size + len(`"}`)
-)
 
 // Journal is the open file. It is safe for use by many goroutines of one
 // process; the caller sees to it that there is one process.
@@ -199,10 +193,8 @@ func encode(e Entry) (line []byte, hash string, err error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("write audit entry %d: %w", e.Number, err)
 	}
-	body = body[:len(body)-1]
-	sum := sha256.Sum256(body)
-	hash = hex.EncodeToString(sum[:])
-	return append(body, hashKey+hash+"\"}\n"...), hash, nil
+	line, hash = chain.Seal(body)
+	return line, hash, nil
 }
 
 // TamperedError says which entry is not what it was, and how.
@@ -226,14 +218,14 @@ func (h Head) String() string { return fmt.Sprintf("%d:%s", h.Number, h.hash()) 
 
 func (h Head) hash() string {
 	if h.Hash == "" {
-		return genesis
+		return chain.Genesis
 	}
 	return h.Hash
 }
 
 // ParseHead reads NUMBER:HASH.
 func ParseHead(text string) (h Head, err error) {
-	if n, err := fmt.Sscanf(strings.TrimSpace(text), "%d:%64s", &h.Number, &h.Hash); n != 2 || err != nil || len(h.Hash) != len(genesis) {
+	if n, err := fmt.Sscanf(strings.TrimSpace(text), "%d:%64s", &h.Number, &h.Hash); n != 2 || err != nil || len(h.Hash) != len(chain.Genesis) {
 		return Head{}, fmt.Errorf("%.100q is no head of an audit, which is NUMBER:HASH", text)
 	}
 	return h, nil
@@ -294,14 +286,9 @@ func check(data []byte, remembered Head, each func(Entry)) (at Head, err error) 
 			return wrong("it is only half there: the file was cut, or a writer died before it was acknowledged")
 		}
 		data = rest
-		if len(line) < tailLen || !bytes.HasPrefix(line[len(line)-tailLen:], []byte(hashKey)) {
-			return wrong("it does not end with its hash: the line was cut or replaced")
-		}
-		body := line[:len(line)-tailLen]
-		sum := sha256.Sum256(body)
-		hash := hex.EncodeToString(sum[:])
-		if !bytes.HasSuffix(line, []byte(hashKey+hash+`"}`)) {
-			return wrong("its hash does not fit its text: it was edited")
+		hash, err := chain.Check(line)
+		if err != nil {
+			return wrong(err.Error())
 		}
 		var e Entry
 		if err := json.Unmarshal(line, &e); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mailwhy/engine/chain"
 )
 
 func at() time.Time { return time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) }
@@ -73,7 +75,7 @@ func TestTamperingIsLocated(t *testing.T) {
 
 // forged is an entry whose own hash is right.
 func forged(number int) string {
-	line, _, err := encode(Entry{Number: number, Event: Create, Actor: "mallory", Prev: genesis})
+	line, _, err := encode(Entry{Number: number, Event: Create, Actor: "mallory", Prev: chain.Genesis})
 	if err != nil {
 		panic(err)
 	}

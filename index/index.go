@@ -233,8 +233,12 @@ func (x *Index) setAside(s *shard, err error) bool {
 		return false
 	}
 	aside := asideName(s.dir)
+	renameErr := os.Rename(broken, aside)
+	if left && errors.Is(renameErr, os.ErrNotExist) {
+		return true // who asked at the same time has done so
+	}
 	x.problems = append(x.problems, fmt.Sprintf("the messages of %s could not be read (%v): they were set aside as %s and are read again from the logs where these exist", s.day(), err, filepath.Base(aside)))
-	if renameErr := os.Rename(broken, aside); renameErr != nil {
+	if renameErr != nil {
 		x.problems = append(x.problems, fmt.Sprintf("set shard aside: %v", renameErr))
 		left = false
 	}

@@ -184,14 +184,21 @@ func (p *Parser) stopWaiting(w *greylisted) {
 	g.free = w
 }
 
+// mayWait reports whether a deferral for a recipient may wait, with the sum of
+// its path.
+func (p *Parser) mayWait(to mail.Path) (toSum uint64, may bool) {
+	if p.grey.n == 0 || to == "" {
+		return 0, false
+	}
+	toSum = p.pathSum(string(to))
+	return toSum, p.grey.to[toSum%greylistRoom] != 0
+}
+
 // waits returns the deferral that an attempt at ms of a line in s repeats, nil
 // where there is none.
 func (p *Parser) waits(m *mail.Message, to mail.Path, s *Stream, ms, offset int64) *greylisted {
-	if p.grey.n == 0 || ms == 0 || to == "" {
-		return nil
-	}
-	toSum := p.pathSum(string(to))
-	if p.grey.to[toSum%greylistRoom] == 0 {
+	toSum, may := p.mayWait(to)
+	if !may || ms == 0 {
 		return nil
 	}
 	w := p.grey.waiting[joinSums(p.pathSum(string(m.EnvelopeFrom)), toSum)]

@@ -67,7 +67,9 @@ func (p *Parser) refusalOf(w *greylisted) mail.Message {
 // on under this queue id. now has the recipient, and what the line tells of
 // sender and client.
 func (f *postfix) retried(t *transaction, l *postfixLine, id []byte, now *mail.Message) {
-	if f.p.grey.n == 0 || t == nil || t.recipient(now.Recipient) != nil {
+	_, may := f.p.mayWait(now.Recipient)
+	_, original := f.p.mayWait(now.OriginalRecipient)
+	if !may && !original || t == nil || t.recipient(now.Recipient) != nil {
 		return
 	}
 	facts := record{Message: mail.Message{

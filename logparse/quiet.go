@@ -14,7 +14,8 @@ import (
 // happen to a message, wake walks that chain and makes the transaction that
 // the lines would have made at once. When the list is full, compact keeps the
 // lines of messages that are still on their way, as long as these are few, or
-// there may be more room. What a parser tells is the same as if each line had been joined when it was read.
+// there may be more room. What a parser tells is the same as if each line had
+// been joined when it was read.
 //
 // A transaction waits here or is in the table, never both.
 type quietLines struct {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"mailwhy/engine/mail"
 )
@@ -232,7 +233,9 @@ func (p *Parser) retried(t *transaction, now *mail.Message, l *lineAt, first int
 		r := p.greylistedRecord(w)
 		p.stopWaiting(w)
 		r.lone = false
-		r.deferredAs(now.QueueID)
+		if r.QueueID != now.QueueID {
+			r.deferredAs(r.QueueID, r.Time, r.Last)
+		}
 		r.Gateway, r.QueueID = now.Gateway, now.QueueID
 		if now.Recipient != to { // an alias stood for it
 			r.Recipient, r.OriginalRecipient = now.Recipient, to
@@ -243,13 +246,13 @@ func (p *Parser) retried(t *transaction, now *mail.Message, l *lineAt, first int
 	return nil
 }
 
-// deferredAs keeps the id under which greylisting deferred r, before it gets the
-// one of its retry: people ask for the id that they have seen.
-func (r *record) deferredAs(next string) {
-	if r.QueueID == "" || r.QueueID == next {
+// deferredAs keeps another id under which greylisting deferred r: people ask for
+// the one that they have seen.
+func (r *record) deferredAs(id string, first, last time.Time) {
+	if id == "" || slices.ContainsFunc(r.told, func(h mail.Hop) bool { return h.QueueID == id }) {
 		return
 	}
-	hop := mail.Hop{Format: r.Format, Gateway: r.Gateway, QueueID: r.QueueID, Outcome: mail.Deferred, Join: mail.ByTriplet, Time: r.Time, Last: r.Last}
+	hop := mail.Hop{Format: r.Format, Gateway: r.Gateway, QueueID: id, Outcome: mail.Deferred, Join: mail.ByTriplet, Time: first, Last: last}
 	r.told = append(slices.Clip(r.told), hop)
 	r.Hops = append(slices.Clip(r.Hops), hop)
 }
@@ -298,6 +301,9 @@ func (p *Parser) deferredAgain(m *mail.Message, l *lineAt) *record {
 		return nil
 	}
 	r := p.greylistedRecord(w)
+	if m.QueueID != r.QueueID && len(r.told) < maxEvidence {
+		r.deferredAs(m.QueueID, unixTime(l.ms), unixTime(l.ms))
+	}
 	p.again(w, l.s, l.ms, l.offset)
 	return r
 }

@@ -36,7 +36,7 @@ const (
 	greylistRetry = 12 * 60 * 60 * 1000
 	// mostGreylisted bounds what waits at some five MB.
 	mostGreylisted = 10_000
-	greylistRoom   = 1 << 14
+	greylistRoom   = 1 << 16
 )
 
 // greylisted is a deferral that waits for its retry.

@@ -19,7 +19,7 @@ import (
 // What waits is bounded by count and by age. Most of it never comes back, so a
 // deferral that one line tells all about waits as that line.
 type greylist struct {
-	waiting map[uint64]*greylisted // by paths, see pathsSum
+	waiting map[uint64]*greylisted // by the sum of sender and recipient
 	to      [greylistRoom]uint16   // how many wait, by recipient: most that is delivered is of none
 	oldest  *greylisted
 	newest  *greylisted
@@ -36,7 +36,7 @@ const (
 	greylistRetry = 12 * 60 * 60 * 1000
 	// mostGreylisted bounds what waits at some five MB.
 	mostGreylisted = 10_000
-	greylistRoom   = 1 << 16
+	greylistRoom   = 1 << 16 // several times as many, so that few recipients share a place
 )
 
 // greylisted is a deferral that waits for its retry.
@@ -263,19 +263,28 @@ func (p *Parser) greylistedRecord(w *greylisted) *record {
 	if w.r != nil {
 		return w.r
 	}
-	r := &record{Message: p.refusalOf(w)}
-	w.line = ""
 	p.id = appendMessageID(p.id[:0], w.ms, w.stream.source.ID, w.offset, 0)
-	r.ID, r.Source, r.Time, r.Last, r.Attempts = string(p.id), w.stream.source.ID, unixTime(w.ms), unixTime(w.ms), 1
-	for _, have := range append([]*record{w.stream.newest.r}, p.changed...) {
-		if have != nil && have.ID == r.ID {
-			have.lone = false
-			r = have
-			break
+	r := p.undrained(w.stream, string(p.id))
+	if r == nil {
+		r = &record{Message: p.refusalOf(w)}
+		r.ID, r.Source, r.Time, r.Last, r.Attempts = string(p.id), w.stream.source.ID, unixTime(w.ms), unixTime(w.ms), 1
+	}
+	r.lone, w.r, w.line = false, r, ""
+	return r
+}
+
+// undrained returns the record with an id that is still to be drained, or is of
+// the newest line of s; nil where there is none.
+func (p *Parser) undrained(s *Stream, id string) *record {
+	if r := s.newest.r; r != nil && r.ID == id {
+		return r
+	}
+	for _, r := range p.changed {
+		if r.ID == id {
+			return r
 		}
 	}
-	w.r = r
-	return r
+	return nil
 }
 
 // greylist lets r, whose newest line says that greylisting deferred it, wait

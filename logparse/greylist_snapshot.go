@@ -67,7 +67,7 @@ func (p *Parser) loadGreylist(saved []savedGreylisted) {
 	}
 }
 
-// forget drops what waits and satisfies mentions, and returns how many.
+// forgetGreylisted drops what waits and satisfies mentions, and returns how many.
 func (p *Parser) forgetGreylisted(mentions func(text []byte) bool) int {
 	n := 0
 	for w := p.grey.oldest; w != nil; {

@@ -52,7 +52,8 @@ func (f *postfix) waits(r *record, l *postfixLine) {
 	r.lone, w.r = false, r
 }
 
-// refusalOf reads the line of a refusal that waits.
+// refusalOf reads the line of a refusal that waits: only those of Postfix do as
+// their line.
 func (p *Parser) refusalOf(w *greylisted) mail.Message {
 	line := strings.Clone(w.line)
 	_, rest, _ := strings.Cut(line, noQueue+": ")

@@ -314,6 +314,15 @@ func TestMessagesOneAfterTheOther(t *testing.T) {
 	}
 }
 
+// TestLetInLater: a message that was deferred and came again needs nothing done.
+func TestLetInLater(t *testing.T) {
+	m := samples(1)[0]
+	m.Outcome, m.Last = mail.Delivered, m.Time.Add(9*time.Minute)
+	p := newProgram(t, newWorld(m), 80, 24)
+	p.keys("enter")
+	p.shows("nothing: it was delivered after 9")
+}
+
 func TestRevokeAsksFirst(t *testing.T) {
 	w := newWorld(samples(3)...)
 	p := newProgram(t, w, 80, 24)
